@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "kcp-deadlines-private.h"
+#include "kcp-inbox-private.h"
+#include "kcp-message.h"
+
+G_BEGIN_DECLS
+
+/* The caller's view of one request.
+ *
+ *     OPEN ──item──► OPEN ──end, error, deadline, cancel, close──► DONE
+ *
+ * It is done exactly once, whatever meets: the first to come decides, the rest find it done.
+ * It is the #GAsyncResult of an ask, and what stands behind a #KcpStream. It belongs to the
+ * thread of its link; only its cancellable may be triggered from elsewhere. */
+
+#define KCP_TYPE_CALL (kcp_call_get_type ())
+G_DECLARE_FINAL_TYPE (KcpCall, kcp_call, KCP, CALL, GObject)
+
+typedef struct
+{
+  /* The call is done: it leaves all tables. With @cancel the callee is told that nobody waits. */
+  void (*closed)  (gpointer owner, KcpCall *call, gboolean cancel);
+  /* There is something for the user: arrange for kcp_call_notify(), now or when user code may run. */
+  void (*deliver) (gpointer owner, KcpCall *call);
+} KcpCallOps;
+
+/* Tells the user of a call that there are items, or that it is done. */
+typedef void (*KcpCallNotify) (KcpCall  *call,
+                               gpointer  data);
+
+struct _KcpCall
+{
+  GObject parent_instance;
+
+  const KcpCallOps *ops;
+  gpointer owner;           /* borrowed; NULL once done */
+  KcpInbox *inbox;          /* by which a cancellation in another thread comes home */
+
+  guint64 id;               /* 0 until it is sent */
+  guint64 parent;           /* the invocation inside which it was made; 0 for none */
+  char *path;
+  KcpDeadline deadline;
+  GCancellable *cancellable;
+  gulong cancel_handler;
+
+  gboolean wants_items;
+  gboolean done;
+  gboolean delivering;      /* deliver() was called and notify has not run yet */
+  GQueue items;             /* of KcpMessage */
+  KcpMessage *result;       /* of the END */
+  GError *error;
+
+  GObject *source_object;
+  GAsyncReadyCallback callback;
+  gpointer user_data;
+  KcpCallNotify notify;
+  gpointer notify_data;
+};
+
+KcpCall    *kcp_call_new          (const KcpCallOps     *ops,
+                                   gpointer              owner,
+                                   KcpInbox             *inbox,
+                                   const char           *path);
+void        kcp_call_set_callback (KcpCall              *self,
+                                   gpointer              source_object,
+                                   GAsyncReadyCallback   callback,
+                                   gpointer              user_data);
+void        kcp_call_set_notify   (KcpCall              *self,
+                                   KcpCallNotify         notify,
+                                   gpointer              data);
+gboolean    kcp_call_watch        (KcpCall              *self,
+                                   GCancellable         *cancellable);
+
+void        kcp_call_take_item    (KcpCall              *self,
+                                   KcpMessage           *item);
+void        kcp_call_take_end     (KcpCall              *self,
+                                   KcpMessage           *result);
+void        kcp_call_take_error   (KcpCall              *self,
+                                   GError               *error);
+void        kcp_call_abandon      (KcpCall              *self,
+                                   GError               *error);
+
+void        kcp_call_notify       (KcpCall              *self);
+KcpMessage *kcp_call_finish       (KcpCall              *self,
+                                   GError              **error);
+
+G_END_DECLS

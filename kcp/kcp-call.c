@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "kcp-call-private.h"
+
+#include "kcp-error.h"
+
+static GObject *
+call_get_source_object (GAsyncResult *result)
+{
+  KcpCall *self = KCP_CALL (result);
+
+  return self->source_object ? g_object_ref (self->source_object) : NULL;
+}
+
+static gpointer
+call_get_user_data (GAsyncResult *result)
+{
+  return KCP_CALL (result)->user_data;
+}
+
+static gboolean
+call_is_tagged (GAsyncResult *result,
+                gpointer      tag)
+{
+  return tag == (gpointer) kcp_call_new;
+}
+
+static void
+async_result_init (GAsyncResultIface *iface)
+{
+  iface->get_source_object = call_get_source_object;
+  iface->get_user_data = call_get_user_data;
+  iface->is_tagged = call_is_tagged;
+}
+
+G_DEFINE_FINAL_TYPE_WITH_CODE (KcpCall, kcp_call, G_TYPE_OBJECT,
+                               G_IMPLEMENT_INTERFACE (G_TYPE_ASYNC_RESULT, async_result_init))
+
+static void
+unwatch (KcpCall *self)
+{
+  /* Not g_cancellable_disconnect(): it would wait for a handler that runs in another thread, and
+   * deadlock in one that runs in this. The closure holds a reference, so there is no need. */
+  if (self->cancel_handler != 0)
+    g_signal_handler_disconnect (self->cancellable, self->cancel_handler);
+  self->cancel_handler = 0;
+  g_clear_object (&self->cancellable);
+}
+
+static void
+kcp_call_finalize (GObject *object)
+{
+  KcpCall *self = KCP_CALL (object);
+
+  unwatch (self);
+  g_queue_clear_full (&self->items, (GDestroyNotify) kcp_message_unref);
+  g_clear_pointer (&self->result, kcp_message_unref);
+  g_clear_error (&self->error);
+  g_clear_object (&self->source_object);
+  kcp_inbox_unref (self->inbox);
+  g_free (self->path);
+
+  G_OBJECT_CLASS (kcp_call_parent_class)->finalize (object);
+}
+
+static void
+kcp_call_class_init (KcpCallClass *klass)
+{
+  G_OBJECT_CLASS (klass)->finalize = kcp_call_finalize;
+}
+
+static void
+kcp_call_init (KcpCall *self)
+{
+  g_queue_init (&self->items);
+}
+
+static void
+deadline_passed (KcpDeadline *deadline)
+{
+  KcpCall *self = (KcpCall *) ((guint8 *) deadline - G_STRUCT_OFFSET (KcpCall, deadline));
+
+  kcp_call_abandon (self, g_error_new (KCP_ERROR, KCP_ERROR_TIMED_OUT,
+                                       "call “%s”: no answer before its deadline", self->path));
+}
+
+KcpCall *
+kcp_call_new (const KcpCallOps *ops,
+              gpointer          owner,
+              KcpInbox         *inbox,
+              const char       *path)
+{
+  KcpCall *self = g_object_new (KCP_TYPE_CALL, NULL);
+
+  self->ops = ops;
+  self->owner = owner;
+  self->inbox = kcp_inbox_ref (inbox);
+  self->path = g_strdup (path ? path : "");
+  self->deadline.passed = deadline_passed;
+  return self;
+}
+
+void
+kcp_call_set_callback (KcpCall             *self,
+                       gpointer             source_object,
+                       GAsyncReadyCallback  callback,
+                       gpointer             user_data)
+{
+  self->source_object = source_object ? g_object_ref (source_object) : NULL;
+  self->callback = callback;
+  self->user_data = user_data;
+}
+
+/* The user wants items one by one, and is told by @notify when there is something to take. */
+void
+kcp_call_set_notify (KcpCall       *self,
+                     KcpCallNotify  notify,
+                     gpointer       data)
+{
+  self->wants_items = notify != NULL;
+  self->notify = notify;
+  self->notify_data = data;
+}
+
+static void
+cancel_at_home (gpointer data)
+{
+  KcpCall *self = data;
+
+  kcp_call_abandon (self, g_error_new (G_IO_ERROR, G_IO_ERROR_CANCELLED,
+                                       "call “%s” was cancelled", self->path));
+}
+
+/* Runs in the thread that cancels, which may hold any lock: it only posts. */
+static void
+on_cancelled (GCancellable *cancellable,
+              KcpCall      *self)
+{
+  kcp_inbox_post (self->inbox, cancel_at_home, g_object_ref (self), g_object_unref);
+}
+
+static void
+unref_closure (gpointer  data,
+               GClosure *closure)
+{
+  g_object_unref (data);
+}
+
+/* FALSE: it is cancelled already. */
+gboolean
+kcp_call_watch (KcpCall      *self,
+                GCancellable *cancellable)
+{
+  if (cancellable == NULL)
+    return TRUE;
+  if (g_cancellable_is_cancelled (cancellable))
+    return FALSE;
+
+  self->cancellable = g_object_ref (cancellable);
+  self->cancel_handler = g_signal_connect_data (cancellable, "cancelled", G_CALLBACK (on_cancelled),
+                                                g_object_ref (self), unref_closure, 0);
+  return TRUE;
+}
+
+static void
+deliver (KcpCall  *self,
+         gpointer  owner)
+{
+  if (self->delivering || (self->callback == NULL && self->notify == NULL))
+    return;
+
+  self->delivering = TRUE;
+  self->ops->deliver (owner, self);
+}
+
+/* First the state, then the tables, then the user. */
+static void
+complete (KcpCall    *self,
+          KcpMessage *result,
+          GError     *error,
+          gboolean    cancel)
+{
+  gpointer owner = self->owner;
+
+  if (self->done)
+    {
+      g_clear_pointer (&result, kcp_message_unref);
+      g_clear_error (&error);
+      return;
+    }
+
+  g_object_ref (self);
+  self->done = TRUE;
+  self->result = result;
+  self->error = error;
+  self->owner = NULL;
+  unwatch (self);
+  self->ops->closed (owner, self, cancel);
+  deliver (self, owner);
+  g_object_unref (self);
+}
+
+/* Takes @item. */
+void
+kcp_call_take_item (KcpCall    *self,
+                    KcpMessage *item)
+{
+  if (self->done)
+    {
+      kcp_message_unref (item);
+      return;
+    }
+
+  if (!self->wants_items)
+    {
+      kcp_message_unref (item);
+      kcp_call_abandon (self, g_error_new (KCP_ERROR, KCP_ERROR_INVALID_MESSAGE,
+                                           "call “%s”: the answer is a stream of items; ask for it as a stream",
+                                           self->path));
+      return;
+    }
+
+  g_queue_push_tail (&self->items, item);
+  deliver (self, self->owner);
+}
+
+/* Takes @result. */
+void
+kcp_call_take_end (KcpCall    *self,
+                   KcpMessage *result)
+{
+  complete (self, result, NULL, FALSE);
+}
+
+/* Takes @error, with which the callee, or the end of the link, has closed the call. */
+void
+kcp_call_take_error (KcpCall *self,
+                     GError  *error)
+{
+  complete (self, NULL, error, FALSE);
+}
+
+/* Takes @error, with which this side gives up: the callee is told. */
+void
+kcp_call_abandon (KcpCall *self,
+                  GError  *error)
+{
+  complete (self, NULL, error, TRUE);
+}
+
+/* Runs user code. */
+void
+kcp_call_notify (KcpCall *self)
+{
+  g_autoptr (KcpCall) keep = g_object_ref (self);
+
+  self->delivering = FALSE;
+  if (self->notify)
+    self->notify (self, self->notify_data);
+  else if (self->callback && self->done)
+    {
+      GAsyncReadyCallback callback = g_steal_pointer (&self->callback);
+      g_autoptr (GObject) source_object = g_steal_pointer (&self->source_object);
+
+      callback (source_object, G_ASYNC_RESULT (self), self->user_data);
+    }
+}
+
+KcpMessage *
+kcp_call_finish (KcpCall  *self,
+                 GError  **error)
+{
+  g_return_val_if_fail (self->done, NULL);
+
+  if (self->error)
+    {
+      g_propagate_error (error, g_error_copy (self->error));
+      return NULL;
+    }
+
+  return kcp_message_ref (self->result);
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "kcp-channel-private.h"
+
+G_BEGIN_DECLS
+
+/* Inside of a channel, shared by its two halves: kcp-channel.c (life, what goes out) and
+ * kcp-channel-receive.c (what comes in). Nobody else includes it. */
+
+/* The end of a call that has to wait for frames of the other socket. */
+typedef struct
+{
+  KcpCall *call;
+  KcpMessage *result;        /* of an END */
+  GError *error;             /* of an ERROR */
+  guint64 callbacks_sent;
+} KcpHeldAnswer;
+
+struct _KcpChannel
+{
+  grefcount ref_count;
+  const char *name;                /* static: "request" or "callback" */
+  const KcpChannelOps *ops;
+  gpointer owner;                  /* borrowed; NULL once closed */
+
+  GSocketConnection *connection;
+  int fd;
+  GSource *source;
+  gpointer tag;
+  GIOCondition condition;
+  KcpFrameReader *reader;
+  KcpFrameWriter *writer;
+  guint32 accepts;
+  gboolean counted;                /* the other end counts what we send here */
+  gsize frame_limit;
+  guint running;                   /* depth of kcp_channel_run() */
+  gboolean ended;                  /* nothing comes any more */
+  gboolean closed;
+
+  GHashTable *calls;               /* &id → KcpCall, owned */
+  GHashTable *invocations;         /* &id → KcpInvocation, kept */
+  guint64 last_call;               /* highest id issued here */
+  guint64 last_invocation;         /* highest id the other end has issued */
+  GQueue held;                     /* of KcpHeldAnswer */
+  guint64 received, sent, late;
+  gint64 last_input;
+};
+
+void     kcp_channel_free_held (gpointer         data);
+void     kcp_channel_end       (KcpChannel      *self,
+                                const GError    *error);
+void     kcp_channel_push      (KcpChannel      *self,
+                                KcpFrameKind     kind,
+                                guint8           flags,
+                                guint64          id,
+                                const KcpFields *fields,
+                                gint64           deadline_at,
+                                GBytes          *body);
+void     kcp_channel_flush_now (KcpChannel      *self);
+
+/* Whether frames of @kind are counted. The others may overtake, so they cannot be. */
+static inline gboolean
+kcp_channel_counts (guint8 kind)
+{
+  return kind != KCP_FRAME_PING && kind != KCP_FRAME_PONG &&
+         kind != KCP_FRAME_CREDIT && kind != KCP_FRAME_CANCEL;
+}
+
+G_END_DECLS

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "kcp-inbox-private.h"
+
+#include <errno.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+typedef struct
+{
+  KcpInboxFunc func;
+  gpointer data;
+  GDestroyNotify destroy;
+} Letter;
+
+struct _KcpInbox
+{
+  gatomicrefcount ref_count;
+  GMutex lock;
+  GArray *letters;   /* of Letter */
+  gboolean closed;
+  int fd;
+};
+
+KcpInbox *
+kcp_inbox_new (void)
+{
+  KcpInbox *self = g_new0 (KcpInbox, 1);
+
+  g_atomic_ref_count_init (&self->ref_count);
+  g_mutex_init (&self->lock);
+  self->letters = g_array_new (FALSE, FALSE, sizeof (Letter));
+  self->fd = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (self->fd < 0)
+    g_warning ("kcp: no eventfd (%s): answers from other threads wait for the next message", g_strerror (errno));
+  return self;
+}
+
+KcpInbox *
+kcp_inbox_ref (KcpInbox *self)
+{
+  g_atomic_ref_count_inc (&self->ref_count);
+  return self;
+}
+
+void
+kcp_inbox_unref (KcpInbox *self)
+{
+  if (!g_atomic_ref_count_dec (&self->ref_count))
+    return;
+
+  kcp_inbox_close (self);
+  g_array_unref (self->letters);
+  g_mutex_clear (&self->lock);
+  g_free (self);
+}
+
+int
+kcp_inbox_get_fd (KcpInbox *self)
+{
+  return self->fd;
+}
+
+void
+kcp_inbox_post (KcpInbox       *self,
+                KcpInboxFunc    func,
+                gpointer        data,
+                GDestroyNotify  destroy)
+{
+  Letter letter = { func, data, destroy };
+  gboolean closed;
+
+  g_mutex_lock (&self->lock);
+  closed = self->closed;
+  if (!closed)
+    {
+      g_array_append_val (self->letters, letter);
+      if (self->letters->len == 1 && self->fd >= 0)
+        {
+          guint64 one = 1;
+          gssize ignored G_GNUC_UNUSED = write (self->fd, &one, sizeof one);
+        }
+    }
+  g_mutex_unlock (&self->lock);
+
+  if (closed && destroy)
+    destroy (data);
+}
+
+static GArray *
+empty (KcpInbox *self,
+       gboolean  close_it)
+{
+  GArray *letters;
+
+  g_mutex_lock (&self->lock);
+  letters = self->letters;
+  self->letters = g_array_new (FALSE, FALSE, sizeof (Letter));
+  if (self->fd >= 0 && letters->len > 0)
+    {
+      guint64 count;
+      gssize ignored G_GNUC_UNUSED = read (self->fd, &count, sizeof count);
+    }
+  if (close_it)
+    {
+      self->closed = TRUE;
+      if (self->fd >= 0)
+        close (self->fd);
+      self->fd = -1;
+    }
+  g_mutex_unlock (&self->lock);
+
+  return letters;
+}
+
+void
+kcp_inbox_take (KcpInbox *self)
+{
+  g_autoptr (KcpInbox) keep = kcp_inbox_ref (self);
+  g_autoptr (GArray) letters = empty (self, FALSE);
+
+  for (guint i = 0; i < letters->len; i++)
+    {
+      Letter *letter = &g_array_index (letters, Letter, i);
+
+      letter->func (letter->data);
+      if (letter->destroy)
+        letter->destroy (letter->data);
+    }
+}
+
+void
+kcp_inbox_close (KcpInbox *self)
+{
+  g_autoptr (GArray) letters = empty (self, TRUE);
+
+  for (guint i = 0; i < letters->len; i++)
+    {
+      Letter *letter = &g_array_index (letters, Letter, i);
+
+      if (letter->destroy)
+        letter->destroy (letter->data);
+    }
+}

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "kcp-link-private.h"
+
+G_BEGIN_DECLS
+
+/* Inside of a link, shared by its halves: kcp-link.c (life, order, what comes in),
+ * kcp-link-call.c (calls and blocking waits), kcp-link-invoke.c (calls of the other side),
+ * kcp-link-clock.c (deadlines and pings). Nobody else includes it. */
+
+/* Calls inside calls, both directions counted. */
+#define KCP_LINK_MAX_DEPTH 32
+
+/* User code that has to wait until a blocking wait is over. */
+typedef struct
+{
+  KcpInboxFunc func;
+  gpointer data;
+  GDestroyNotify destroy;
+} KcpLinkDeferred;
+
+typedef struct
+{
+  int (*get_fd) (gpointer data);
+  KcpInboxFunc func;
+  gpointer data;
+} KcpLinkWatch;
+
+struct _KcpLink
+{
+  grefcount ref_count;
+  KcpLinkSide side;
+  const KcpLinkOps *ops;
+  gpointer owner;
+  GMainContext *context;
+  GThread *thread;              /* that ran it last */
+  gboolean closed;
+  GError *refusal;              /* why no new calls are taken; NULL: they are */
+  int call_timeout;
+
+  KcpChannel *request, *callback;
+  KcpChannel *out, *in;         /* the same two: our calls go out, theirs come in */
+  gboolean catching_up;         /* inside on_hold() */
+
+  KcpInbox *inbox;
+  GSource *inbox_source;
+  GArray *watches;              /* of KcpLinkWatch */
+
+  /* While this thread blocks for a call, user code runs only for what descends from it. */
+  KcpCall *gate;
+  guint shut;                   /* > 0: no user code at all */
+  GArray *deferred;             /* of KcpLinkDeferred */
+  GSource *deferred_source;
+
+  KcpDeadlines deadlines;
+  GSource *timer;
+  gint64 timer_at;              /* 0: not armed */
+  gint64 ping_at;               /* when the ping without an answer was sent; 0: none */
+  gboolean responsive;
+};
+
+extern const KcpCallOps kcp_link_call_ops;
+
+/* Runs @func now if user code may run, for @call (nullable) in particular. */
+void     kcp_link_run_user   (KcpLink        *self,
+                              KcpCall        *call,
+                              KcpInboxFunc    func,
+                              gpointer        data,
+                              GDestroyNotify  destroy);
+void     kcp_link_run_deferred (KcpLink      *self);
+void     kcp_link_defer      (KcpLink        *self,
+                              KcpInboxFunc    func,
+                              gpointer        data,
+                              GDestroyNotify  destroy);
+gboolean kcp_link_may_run    (KcpLink        *self,
+                              guint64         parent);
+KcpCall *kcp_link_enter_loop (KcpLink        *self);
+void     kcp_link_leave_loop (KcpLink        *self,
+                              KcpCall        *gate);
+
+void     kcp_link_on_call    (gpointer         owner,
+                              KcpChannel      *channel,
+                              KcpIncomingCall *call);
+void     kcp_link_on_dropped (gpointer         owner,
+                              KcpChannel      *channel,
+                              KcpInvocation   *invocation);
+
+guint    kcp_link_depth      (KcpLink        *self,
+                              guint64         parent,
+                              KcpCall        *ancestor,
+                              gboolean       *descends);
+
+void     kcp_link_clock_start (KcpLink       *self);
+void     kcp_link_clock_stop  (KcpLink       *self);
+void     kcp_link_clock_arm   (KcpLink       *self,
+                               gint64         at);
+void     kcp_link_clock_call  (KcpLink       *self);
+void     kcp_link_clock_pong  (KcpLink       *self);
+void     kcp_link_clock_run   (KcpLink       *self);
+gint64   kcp_link_clock_next  (KcpLink       *self);
+
+G_END_DECLS

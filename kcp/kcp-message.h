@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "kcp-types.h"
+
+G_BEGIN_DECLS
+
+#define KCP_TYPE_MESSAGE (kcp_message_get_type ())
+
+/**
+ * KCP_TIMEOUT_DEFAULT:
+ *
+ * A message's timeout when it has none of its own: the one of the actor it is sent to.
+ */
+#define KCP_TIMEOUT_DEFAULT (-1)
+
+/**
+ * KCP_TIMEOUT_NONE:
+ *
+ * A timeout that never passes.
+ */
+#define KCP_TIMEOUT_NONE (0)
+
+KCP_AVAILABLE_IN_ALL
+GType            kcp_message_get_type          (void);
+
+KCP_AVAILABLE_IN_ALL
+KcpMessage      *kcp_message_new               (const char       *path,
+                                                JsonNode         *body) G_GNUC_WARN_UNUSED_RESULT;
+KCP_AVAILABLE_IN_ALL
+KcpMessage      *kcp_message_new_text          (const char       *path,
+                                                const char       *json,
+                                                GError          **error) G_GNUC_WARN_UNUSED_RESULT;
+KCP_AVAILABLE_IN_ALL
+KcpMessage      *kcp_message_new_bytes         (const char       *path,
+                                                GBytes           *bytes,
+                                                const char       *content_type) G_GNUC_WARN_UNUSED_RESULT;
+KCP_AVAILABLE_IN_ALL
+KcpMessage      *kcp_message_ref               (KcpMessage       *self);
+KCP_AVAILABLE_IN_ALL
+void             kcp_message_unref             (KcpMessage       *self);
+
+KCP_AVAILABLE_IN_ALL
+const char      *kcp_message_get_path          (KcpMessage       *self);
+KCP_AVAILABLE_IN_ALL
+JsonNode        *kcp_message_get_body          (KcpMessage       *self,
+                                                GError          **error);
+KCP_AVAILABLE_IN_ALL
+GBytes          *kcp_message_get_body_bytes    (KcpMessage       *self,
+                                                GError          **error);
+KCP_AVAILABLE_IN_ALL
+const char      *kcp_message_get_content_type  (KcpMessage       *self);
+
+KCP_AVAILABLE_IN_ALL
+KcpTraceContext *kcp_message_get_trace_context (KcpMessage       *self);
+KCP_AVAILABLE_IN_ALL
+void             kcp_message_set_trace_context (KcpMessage       *self,
+                                                KcpTraceContext  *trace);
+KCP_AVAILABLE_IN_ALL
+const char      *kcp_message_get_baggage       (KcpMessage       *self);
+KCP_AVAILABLE_IN_ALL
+void             kcp_message_set_baggage       (KcpMessage       *self,
+                                                const char       *baggage);
+KCP_AVAILABLE_IN_ALL
+int              kcp_message_get_timeout       (KcpMessage       *self);
+KCP_AVAILABLE_IN_ALL
+void             kcp_message_set_timeout       (KcpMessage       *self,
+                                                int               milliseconds);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (KcpMessage, kcp_message_unref)
+
+G_END_DECLS

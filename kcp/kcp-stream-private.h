@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "kcp-call-private.h"
+#include "kcp-stream.h"
+
+G_BEGIN_DECLS
+
+/* Blocks until something has happened that may concern @call; how, the link knows. */
+typedef void (*KcpStreamWait) (gpointer  owner,
+                               KcpCall  *call);
+
+/* Takes @call; @release lets go of @owner when the stream goes. */
+KcpStream *kcp_stream_new (KcpCall        *call,
+                           KcpStreamWait   wait,
+                           gpointer        owner,
+                           GDestroyNotify  release);
+
+G_END_DECLS

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <gio/gio.h>
+#include <json-glib/json-glib.h>
+
+G_BEGIN_DECLS
+
+/* Everything public carries this; all other symbols of the library are hidden. */
+#ifndef KCP_AVAILABLE_IN_ALL
+#define KCP_AVAILABLE_IN_ALL __attribute__ ((visibility ("default"))) extern
+#endif
+
+/* Types that cross rooms. Each is documented where its functions are. */
+typedef struct _KcpTraceContext KcpTraceContext;
+typedef struct _KcpMessage KcpMessage;
+typedef struct _KcpInvocation KcpInvocation;
+typedef struct _KcpStream KcpStream;
+typedef struct _KcpCallbackHandle KcpCallbackHandle;
+typedef struct _KcpManifest KcpManifest;
+typedef struct _KcpExitReport KcpExitReport;
+typedef struct _KcpLauncher KcpLauncher;
+typedef struct _KcpActor KcpActor;
+
+/**
+ * KcpPhase:
+ * @KCP_PHASE_SPAWNING: the stub's process is being started
+ * @KCP_PHASE_CONNECTING: the stub has not connected both sockets yet
+ * @KCP_PHASE_HANDSHAKE: sockets are joined, HELLO is being exchanged
+ * @KCP_PHASE_OPENING: the plugin file is being opened and its libraries are bound
+ * @KCP_PHASE_SYMBOLS: the plugin's entry and its table are being checked
+ * @KCP_PHASE_STARTING: the plugin takes its configuration and its `start` runs
+ * @KCP_PHASE_READY: calls are served
+ * @KCP_PHASE_STOPPING: calls are drained, the child is going
+ *
+ * How far the life of a child has come. A start that fails names the phase.
+ */
+typedef enum
+{
+  KCP_PHASE_SPAWNING,
+  KCP_PHASE_CONNECTING,
+  KCP_PHASE_HANDSHAKE,
+  KCP_PHASE_OPENING,
+  KCP_PHASE_SYMBOLS,
+  KCP_PHASE_STARTING,
+  KCP_PHASE_READY,
+  KCP_PHASE_STOPPING,
+} KcpPhase;
+
+KCP_AVAILABLE_IN_ALL
+const char *kcp_phase_to_string (KcpPhase phase);
+
+G_END_DECLS
