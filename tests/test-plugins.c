@@ -378,7 +378,7 @@ test_ask (gconstpointer path)
                        KCP_ERROR, KCP_ERROR_INVALID_ARGUMENT, "“path”");
   plugin_expect_error (host.actor, path, "{}", KCP_ERROR, KCP_ERROR_INVALID_ARGUMENT, "“path”");
   plugin_expect_error (host.actor, path, "\"echo\"", KCP_ERROR, KCP_ERROR_INVALID_ARGUMENT, "object");
-  plugin_expect_error (host.actor, path, "{\"path\":\"\"}", KCP_ERROR, KCP_ERROR_INVALID_ARGUMENT, "path");
+  plugin_expect_error (host.actor, path, "{\"path\":\"\"}", KCP_ERROR, KCP_ERROR_INVALID_MESSAGE, "path");
   host_clear (&host);
 }
 

@@ -431,7 +431,7 @@ test_deadline (void)
 {
   KcpActor *actor = start_in_memory ();
   g_autoptr(GError) error = NULL;
-  g_autoptr(KcpMessage) message = kcp_message_new_text ("query", "{\"sql\":\"" ENDLESS "\"}", &error);
+  g_autoptr(KcpMessage) message = kcp_message_new_text ("execute", "{\"sql\":\"" ENDLESS "\"}", &error);
 
   g_assert_no_error (error);
   kcp_message_set_timeout (message, 100);
