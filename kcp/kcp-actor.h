@@ -11,23 +11,6 @@ G_BEGIN_DECLS
 #define KCP_TYPE_ACTOR (kcp_actor_get_type ())
 
 /**
- * KcpActorState:
- * @KCP_ACTOR_STARTING: not ready yet; seen only by handlers of callbacks made during the start
- * @KCP_ACTOR_READY: takes calls
- * @KCP_ACTOR_STOPPING: finishes the calls it has, takes no new ones
- * @KCP_ACTOR_EXITED: the child is gone and reaped
- *
- * A child's states, which only ever go forward.
- */
-typedef enum
-{
-  KCP_ACTOR_STARTING,
-  KCP_ACTOR_READY,
-  KCP_ACTOR_STOPPING,
-  KCP_ACTOR_EXITED,
-} KcpActorState;
-
-/**
  * KcpActor:
  *
  * One child process with its plugin, as an object of the host. It belongs to the main context

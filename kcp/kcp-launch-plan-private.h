@@ -5,6 +5,32 @@
 
 G_BEGIN_DECLS
 
+#define KCP_LAUNCH_CALL_TIMEOUT 60000
+#define KCP_LAUNCH_SMALLEST_FRAME 4096
+
+/* What a launcher was told, as it was told. */
+typedef struct
+{
+  char *plugin;
+  char *name;                      /* NULL: after the plugin */
+  char *stub;                      /* NULL: the environment's, or the library's */
+  char *directory;
+  char **wrapper;
+  GPtrArray *config;               /* key, value, key, value, … */
+  GHashTable *environ;             /* name → value, or NULL: unset */
+  gboolean inherit_environ;
+  gboolean core_dumps;
+  KcpCallbackHandler *handler;     /* NULL: none is served */
+  GLogLevelFlags log_level;
+  gsize frame_limit;
+  int start_timeout;               /* KCP_TIMEOUT_DEFAULT: by whether there is a wrapper */
+  int call_timeout;
+  int drain_timeout, term_timeout, kill_timeout;
+} KcpLaunchSettings;
+
+void    kcp_launch_settings_init  (KcpLaunchSettings  *self);
+void    kcp_launch_settings_clear (KcpLaunchSettings  *self);
+
 /* What a launcher has decided, as one child takes it along: later changes of the launcher do not
  * reach it. Owned by the child's process object. */
 typedef struct
@@ -24,6 +50,10 @@ typedef struct
   int drain_timeout, term_timeout, kill_timeout;
 } KcpLaunchPlan;
 
+/* Paths made absolute, defaults filled in, everything copied. NULL with
+ * KCP_ERROR_INVALID_ARGUMENT: a text is not UTF-8. */
+KcpLaunchPlan *kcp_launch_plan_new (const KcpLaunchSettings  *settings,
+                                    GError                  **error);
 void    kcp_launch_plan_free      (KcpLaunchPlan      *plan);
 
 /* The environment of a child: the allow-list of @base (or all of it), then what was set and

@@ -2,35 +2,14 @@
 #include "kcp-launcher.h"
 
 #include "kcp-actor-private.h"
-#include "kcp-error.h"
-#include "kcp-frame-private.h"
+#include "kcp-launch-plan-private.h"
 #include "kcp-process-private.h"
-
-#include <sys/auxv.h>
-
-#define DEFAULT_START_TIMEOUT 10000
-#define DEFAULT_CALL_TIMEOUT 60000
-#define SMALLEST_FRAME_LIMIT 4096
 
 struct _KcpLauncher
 {
   GObject parent_instance;
 
-  char *plugin;
-  char *name;
-  char *stub;
-  char *directory;
-  char **wrapper;
-  GPtrArray *config;         /* key, value, key, value, … */
-  GHashTable *environ;       /* name → value, or NULL: unset */
-  gboolean inherit_environ;
-  gboolean core_dumps;
-  KcpCallbackHandler *handler;
-  GLogLevelFlags log_level;
-  gsize frame_limit;
-  int start_timeout;         /* KCP_TIMEOUT_DEFAULT: by whether there is a wrapper */
-  int call_timeout;
-  int drain_timeout, term_timeout, kill_timeout;
+  KcpLaunchSettings settings;
 };
 
 enum
@@ -46,16 +25,7 @@ G_DEFINE_FINAL_TYPE (KcpLauncher, kcp_launcher, G_TYPE_OBJECT)
 static void
 kcp_launcher_finalize (GObject *object)
 {
-  KcpLauncher *self = KCP_LAUNCHER (object);
-
-  g_free (self->plugin);
-  g_free (self->name);
-  g_free (self->stub);
-  g_free (self->directory);
-  g_strfreev (self->wrapper);
-  g_ptr_array_unref (self->config);
-  g_hash_table_unref (self->environ);
-  g_clear_object (&self->handler);
+  kcp_launch_settings_clear (&KCP_LAUNCHER (object)->settings);
 
   G_OBJECT_CLASS (kcp_launcher_parent_class)->finalize (object);
 }
@@ -80,15 +50,7 @@ kcp_launcher_class_init (KcpLauncherClass *klass)
 static void
 kcp_launcher_init (KcpLauncher *self)
 {
-  self->config = g_ptr_array_new_with_free_func (g_free);
-  self->environ = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
-  self->log_level = G_LOG_LEVEL_MESSAGE;
-  self->frame_limit = KCP_FRAME_DEFAULT_LIMIT;
-  self->start_timeout = KCP_TIMEOUT_DEFAULT;
-  self->call_timeout = DEFAULT_CALL_TIMEOUT;
-  self->drain_timeout = 2000;
-  self->term_timeout = 2000;
-  self->kill_timeout = 1000;
+  kcp_launch_settings_init (&self->settings);
 }
 
 /**
@@ -106,7 +68,7 @@ kcp_launcher_new (const char *plugin)
   g_return_val_if_fail (plugin != NULL, NULL);
 
   self = g_object_new (KCP_TYPE_LAUNCHER, NULL);
-  self->plugin = g_strdup (plugin);
+  self->settings.plugin = g_strdup (plugin);
   return self;
 }
 
@@ -123,8 +85,8 @@ kcp_launcher_set_name (KcpLauncher *self,
 {
   g_return_if_fail (KCP_IS_LAUNCHER (self));
 
-  g_free (self->name);
-  self->name = g_strdup (name);
+  g_free (self->settings.name);
+  self->settings.name = g_strdup (name);
 }
 
 /**
@@ -140,7 +102,7 @@ kcp_launcher_set_log_level (KcpLauncher    *self,
 {
   g_return_if_fail (KCP_IS_LAUNCHER (self));
 
-  self->log_level = level;
+  self->settings.log_level = level;
 }
 
 /**
@@ -161,8 +123,8 @@ kcp_launcher_add_config (KcpLauncher *self,
   g_return_if_fail (key != NULL);
   g_return_if_fail (value != NULL);
 
-  g_ptr_array_add (self->config, g_strdup (key));
-  g_ptr_array_add (self->config, g_strdup (value));
+  g_ptr_array_add (self->settings.config, g_strdup (key));
+  g_ptr_array_add (self->settings.config, g_strdup (value));
 }
 
 /**
@@ -182,7 +144,7 @@ kcp_launcher_setenv (KcpLauncher *self,
   g_return_if_fail (variable != NULL && variable[0] != '\0' && strchr (variable, '=') == NULL);
   g_return_if_fail (value != NULL);
 
-  g_hash_table_insert (self->environ, g_strdup (variable), g_strdup (value));
+  g_hash_table_insert (self->settings.environ, g_strdup (variable), g_strdup (value));
 }
 
 /**
@@ -199,7 +161,7 @@ kcp_launcher_unsetenv (KcpLauncher *self,
   g_return_if_fail (KCP_IS_LAUNCHER (self));
   g_return_if_fail (variable != NULL);
 
-  g_hash_table_insert (self->environ, g_strdup (variable), NULL);
+  g_hash_table_insert (self->settings.environ, g_strdup (variable), NULL);
 }
 
 /**
@@ -217,7 +179,7 @@ kcp_launcher_set_inherit_environ (KcpLauncher *self,
 {
   g_return_if_fail (KCP_IS_LAUNCHER (self));
 
-  self->inherit_environ = inherit_all;
+  self->settings.inherit_environ = inherit_all;
 }
 
 /**
@@ -234,8 +196,8 @@ kcp_launcher_set_working_directory (KcpLauncher *self,
 {
   g_return_if_fail (KCP_IS_LAUNCHER (self));
 
-  g_free (self->directory);
-  self->directory = g_strdup (directory);
+  g_free (self->settings.directory);
+  self->settings.directory = g_strdup (directory);
 }
 
 /**
@@ -252,8 +214,8 @@ kcp_launcher_set_stub (KcpLauncher *self,
 {
   g_return_if_fail (KCP_IS_LAUNCHER (self));
 
-  g_free (self->stub);
-  self->stub = g_strdup (path);
+  g_free (self->settings.stub);
+  self->settings.stub = g_strdup (path);
 }
 
 /**
@@ -270,8 +232,8 @@ kcp_launcher_set_wrapper (KcpLauncher       *self,
 {
   g_return_if_fail (KCP_IS_LAUNCHER (self));
 
-  g_strfreev (self->wrapper);
-  self->wrapper = argv && argv[0] ? g_strdupv ((char **) argv) : NULL;
+  g_strfreev (self->settings.wrapper);
+  self->settings.wrapper = argv && argv[0] ? g_strdupv ((char **) argv) : NULL;
 }
 
 /**
@@ -287,7 +249,7 @@ kcp_launcher_set_core_dumps (KcpLauncher *self,
 {
   g_return_if_fail (KCP_IS_LAUNCHER (self));
 
-  self->core_dumps = allowed;
+  self->settings.core_dumps = allowed;
 }
 
 /**
@@ -305,7 +267,7 @@ kcp_launcher_set_callback_handler (KcpLauncher        *self,
   g_return_if_fail (KCP_IS_LAUNCHER (self));
   g_return_if_fail (handler == NULL || KCP_IS_CALLBACK_HANDLER (handler));
 
-  g_set_object (&self->handler, handler);
+  g_set_object (&self->settings.handler, handler);
 }
 
 /**
@@ -321,7 +283,7 @@ kcp_launcher_set_frame_limit (KcpLauncher *self,
 {
   g_return_if_fail (KCP_IS_LAUNCHER (self));
 
-  self->frame_limit = CLAMP (bytes, SMALLEST_FRAME_LIMIT, (gsize) G_MAXINT32);
+  self->settings.frame_limit = CLAMP (bytes, KCP_LAUNCH_SMALLEST_FRAME, (gsize) G_MAXINT32);
 }
 
 /**
@@ -339,7 +301,7 @@ kcp_launcher_set_start_timeout (KcpLauncher *self,
   g_return_if_fail (KCP_IS_LAUNCHER (self));
   g_return_if_fail (milliseconds >= KCP_TIMEOUT_DEFAULT);
 
-  self->start_timeout = milliseconds;
+  self->settings.start_timeout = milliseconds;
 }
 
 /**
@@ -357,7 +319,7 @@ kcp_launcher_set_call_timeout (KcpLauncher *self,
   g_return_if_fail (KCP_IS_LAUNCHER (self));
   g_return_if_fail (milliseconds >= KCP_TIMEOUT_DEFAULT);
 
-  self->call_timeout = milliseconds == KCP_TIMEOUT_DEFAULT ? DEFAULT_CALL_TIMEOUT : milliseconds;
+  self->settings.call_timeout = milliseconds == KCP_TIMEOUT_DEFAULT ? KCP_LAUNCH_CALL_TIMEOUT : milliseconds;
 }
 
 /**
@@ -379,92 +341,12 @@ kcp_launcher_set_stop_timeouts (KcpLauncher *self,
   g_return_if_fail (KCP_IS_LAUNCHER (self));
   g_return_if_fail (drain_ms >= 0 && term_ms >= 0 && kill_ms >= 0);
 
-  self->drain_timeout = drain_ms;
-  self->term_timeout = term_ms;
-  self->kill_timeout = kill_ms;
+  self->settings.drain_timeout = drain_ms;
+  self->settings.term_timeout = term_ms;
+  self->settings.kill_timeout = kill_ms;
 }
 
 /* ---- spawning ---- */
-
-static char *
-find_stub (KcpLauncher *self)
-{
-  const char *variable = getauxval (AT_SECURE) ? NULL : g_getenv ("KCP_STUB");
-
-  if (self->stub)
-    return g_canonicalize_filename (self->stub, NULL);
-
-  return variable && variable[0] ? g_canonicalize_filename (variable, NULL) : g_strdup (KCP_STUB_PATH);
-}
-
-/* "libfoo.so" and "foo.so" are "foo". */
-static char *
-name_after_plugin (const char *plugin)
-{
-  char *name = g_path_get_basename (plugin);
-  char *dot = strchr (name + 1, '.');
-
-  if (dot)
-    *dot = '\0';
-  return name;
-}
-
-static gboolean
-check_texts (KcpLauncher  *self,
-             GError      **error)
-{
-  const char *wrong = NULL;
-
-  if (self->name && !g_utf8_validate (self->name, -1, NULL))
-    wrong = "the actor's name";
-  for (guint i = 0; wrong == NULL && i < self->config->len; i++)
-    if (!g_utf8_validate (self->config->pdata[i], -1, NULL))
-      wrong = i % 2 ? "a value of the configuration" : "a key of the configuration";
-  if (wrong == NULL && (!g_utf8_validate (self->plugin, -1, NULL) ||
-                        (self->directory && !g_utf8_validate (self->directory, -1, NULL))))
-    wrong = "the path of the plugin or of the working directory";
-
-  if (wrong == NULL)
-    return TRUE;
-
-  g_set_error (error, KCP_ERROR, KCP_ERROR_INVALID_ARGUMENT, "%s is not valid UTF-8", wrong);
-  return FALSE;
-}
-
-static gpointer
-copy_text (gconstpointer text,
-           gpointer      data)
-{
-  return g_strdup (text);
-}
-
-static KcpLaunchPlan *
-make_plan (KcpLauncher *self)
-{
-  KcpLaunchPlan *plan = g_new0 (KcpLaunchPlan, 1);
-  g_auto (GStrv) base = g_get_environ ();
-
-  plan->plugin = g_canonicalize_filename (self->plugin, NULL);
-  plan->name = self->name ? g_strdup (self->name) : name_after_plugin (self->plugin);
-  plan->stub = find_stub (self);
-  plan->wrapper = g_strdupv (self->wrapper);
-  plan->environ = kcp_environment_build (base, self->inherit_environ, self->environ);
-  plan->directory = self->directory ? g_canonicalize_filename (self->directory, NULL) : NULL;
-  plan->config = g_ptr_array_copy (self->config, copy_text, NULL);
-  g_ptr_array_set_free_func (plan->config, g_free);
-  plan->handler = self->handler ? g_object_ref (self->handler) : kcp_noop_callback_handler_new ();
-  plan->log_level = self->log_level;
-  plan->core_dumps = self->core_dumps;
-  plan->frame_limit = self->frame_limit;
-  plan->start_timeout = self->start_timeout;
-  if (plan->start_timeout == KCP_TIMEOUT_DEFAULT)
-    plan->start_timeout = self->wrapper ? KCP_TIMEOUT_NONE : DEFAULT_START_TIMEOUT;
-  plan->call_timeout = self->call_timeout;
-  plan->drain_timeout = self->drain_timeout;
-  plan->term_timeout = self->term_timeout;
-  plan->kill_timeout = self->kill_timeout;
-  return plan;
-}
 
 static void
 on_phase (KcpProcess *process,
@@ -505,6 +387,7 @@ kcp_launcher_spawn_async (KcpLauncher         *self,
                           gpointer             user_data)
 {
   GTask *task;
+  KcpLaunchPlan *plan;
   GError *error = NULL;
 
   g_return_if_fail (KCP_IS_LAUNCHER (self));
@@ -514,14 +397,14 @@ kcp_launcher_spawn_async (KcpLauncher         *self,
   /* The start looks after the cancellable; once there is an actor, it is given out. */
   g_task_set_check_cancellable (task, FALSE);
 
-  if (!check_texts (self, &error))
+  plan = kcp_launch_plan_new (&self->settings, &error);
+  if (plan)
+    kcp_process_start (plan, g_task_get_context (task), cancellable, on_phase, on_started, task);
+  else
     {
       g_task_return_error (task, error);
       g_object_unref (task);
-      return;
     }
-
-  kcp_process_start (make_plan (self), g_task_get_context (task), cancellable, on_phase, on_started, task);
 }
 
 /**

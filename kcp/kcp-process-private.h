@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "kcp-actor.h"
+#include "kcp-exit-report.h"
 #include "kcp-launch-plan-private.h"
 #include "kcp-link-private.h"
 #include "kcp-manifest.h"

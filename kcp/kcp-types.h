@@ -50,4 +50,21 @@ typedef enum
 KCP_AVAILABLE_IN_ALL
 const char *kcp_phase_to_string (KcpPhase phase);
 
+/**
+ * KcpActorState:
+ * @KCP_ACTOR_STARTING: not ready yet; seen only by handlers of callbacks made during the start
+ * @KCP_ACTOR_READY: takes calls
+ * @KCP_ACTOR_STOPPING: finishes the calls it has, takes no new ones
+ * @KCP_ACTOR_EXITED: the child is gone and reaped
+ *
+ * A child's states, which only ever go forward.
+ */
+typedef enum
+{
+  KCP_ACTOR_STARTING,
+  KCP_ACTOR_READY,
+  KCP_ACTOR_STOPPING,
+  KCP_ACTOR_EXITED,
+} KcpActorState;
+
 G_END_DECLS
