@@ -35,7 +35,9 @@ append_ending (GString             *text,
 {
   const KcpExitFacts *facts = &self->facts;
 
-  if (facts->status.signalled)
+  if (facts->status.unknown)
+    g_string_append (text, "is gone, and this program has thrown away how it ended (waitpid (-1)?)");
+  else if (facts->status.signalled)
     {
       const char *description = sigdescr_np (facts->status.number);
 

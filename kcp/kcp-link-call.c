@@ -292,15 +292,10 @@ wait_round (gpointer  owner,
       wait_for_something (self);
       if (!self->closed)
         kcp_inbox_take (self->inbox);
-      if (!self->closed && kcp_link_clock_next (self) > 0 &&
-          kcp_link_clock_next (self) <= g_get_monotonic_time ())
-        {
-          kcp_link_drain (self);
-          self->timer_at = 0;
-          if (!self->closed)
-            kcp_link_clock_run (self);
-        }
     }
+  /* Also when the other side keeps us busy: a flood does not put off a deadline. */
+  if (!self->closed && !call->done)
+    kcp_link_clock_check (self);
 
   self->gate = gate;
 }

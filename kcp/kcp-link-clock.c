@@ -8,53 +8,6 @@
 /* Without an answer for this long the other side counts as unresponsive. */
 #define UNRESPONSIVE_US (3 * G_USEC_PER_SEC)
 
-/* Whatever is judged by its absence is judged after a look at what has arrived meanwhile: a
- * program that was busy itself must not find its child late. */
-static gboolean
-on_timer (gpointer data)
-{
-  g_autoptr (KcpLink) self = kcp_link_ref (data);
-  KcpCall *gate = kcp_link_enter_loop (self);
-
-  self->timer_at = 0;
-  g_source_set_ready_time (self->timer, -1);
-  kcp_link_drain (self);
-  if (!self->closed)
-    kcp_link_clock_run (self);
-
-  kcp_link_leave_loop (self, gate);
-  return G_SOURCE_CONTINUE;
-}
-
-static gboolean
-timer_dispatch (GSource     *source,
-                GSourceFunc  callback,
-                gpointer     data)
-{
-  return callback (data);
-}
-
-static GSourceFuncs timer_funcs = { .dispatch = timer_dispatch };
-
-void
-kcp_link_clock_start (KcpLink *self)
-{
-  self->timer = g_source_new (&timer_funcs, sizeof (GSource));
-  g_source_set_static_name (self->timer, "kcp link clock");
-  g_source_set_callback (self->timer, on_timer, self, NULL);
-  g_source_set_can_recurse (self->timer, TRUE);
-  g_source_set_ready_time (self->timer, self->timer_at > 0 ? self->timer_at : -1);
-  g_source_attach (self->timer, self->context);
-}
-
-void
-kcp_link_clock_stop (KcpLink *self)
-{
-  if (self->timer)
-    g_source_destroy (self->timer);
-  g_clear_pointer (&self->timer, g_source_unref);
-}
-
 /* Only ever sooner: a timer that goes off for a deadline long gone costs less than moving it
  * with each call. */
 void
@@ -143,8 +96,8 @@ check_pings (KcpLink *self,
 }
 
 /* Everything that is due. What has arrived was taken in before. */
-void
-kcp_link_clock_run (KcpLink *self)
+static void
+run_due (KcpLink *self)
 {
   gint64 now = g_get_monotonic_time ();
 
@@ -154,4 +107,60 @@ kcp_link_clock_run (KcpLink *self)
 
   check_pings (self, now);
   kcp_link_clock_arm (self, kcp_deadlines_next (&self->deadlines));
+}
+
+/* Whatever is judged by its absence is judged after a look at what has arrived meanwhile: a
+ * program that was busy itself must not find its child late. */
+void
+kcp_link_clock_check (KcpLink *self)
+{
+  if (self->timer_at == 0 || self->timer_at > g_get_monotonic_time ())
+    return;
+
+  self->timer_at = 0;
+  if (self->timer)
+    g_source_set_ready_time (self->timer, -1);
+  kcp_link_drain (self);
+  if (!self->closed)
+    run_due (self);
+}
+
+static gboolean
+on_timer (gpointer data)
+{
+  g_autoptr (KcpLink) self = kcp_link_ref (data);
+  KcpCall *gate = kcp_link_enter_loop (self);
+
+  kcp_link_clock_check (self);
+  kcp_link_leave_loop (self, gate);
+  return G_SOURCE_CONTINUE;
+}
+
+static gboolean
+timer_dispatch (GSource     *source,
+                GSourceFunc  callback,
+                gpointer     data)
+{
+  return callback (data);
+}
+
+static GSourceFuncs timer_funcs = { .dispatch = timer_dispatch };
+
+void
+kcp_link_clock_start (KcpLink *self)
+{
+  self->timer = g_source_new (&timer_funcs, sizeof (GSource));
+  g_source_set_static_name (self->timer, "kcp link clock");
+  g_source_set_callback (self->timer, on_timer, self, NULL);
+  g_source_set_can_recurse (self->timer, TRUE);
+  g_source_set_ready_time (self->timer, self->timer_at > 0 ? self->timer_at : -1);
+  g_source_attach (self->timer, self->context);
+}
+
+void
+kcp_link_clock_stop (KcpLink *self)
+{
+  if (self->timer)
+    g_source_destroy (self->timer);
+  g_clear_pointer (&self->timer, g_source_unref);
 }

@@ -97,7 +97,8 @@ void     kcp_link_clock_arm   (KcpLink       *self,
                                gint64         at);
 void     kcp_link_clock_call  (KcpLink       *self);
 void     kcp_link_clock_pong  (KcpLink       *self);
-void     kcp_link_clock_run   (KcpLink       *self);
+/* Runs what is due, after a look at what has arrived. */
+void     kcp_link_clock_check (KcpLink       *self);
 gint64   kcp_link_clock_next  (KcpLink       *self);
 
 G_END_DECLS

@@ -33,7 +33,8 @@ emit (KcpProcess *self,
       gsize       level,
       const char *domain,
       const char *message,
-      const char *traceparent)
+      const char *extra_key,
+      const char *extra)
 {
   char pid[16];
   GLogField fields[] = {
@@ -45,13 +46,13 @@ emit (KcpProcess *self,
     /* Says that whoever logged has dealt with fatality itself: G_DEBUG=fatal-warnings of the host
      * is about the host's own warnings. */
     { "GLIB_OLD_LOG_API", "1", -1 },
-    { "KCP_TRACEPARENT", traceparent, -1 },
+    { extra_key, extra, -1 },
   };
 
   g_snprintf (pid, sizeof pid, "%d", self->spawned.pid);
   if (self->observer)
     self->observer->log (self->observer_data, domain, levels[level].level, message);
-  g_log_structured_array (levels[level].level, fields, G_N_ELEMENTS (fields) - (traceparent ? 0 : 1));
+  g_log_structured_array (levels[level].level, fields, G_N_ELEMENTS (fields) - (extra ? 0 : 1));
 }
 
 void
@@ -78,5 +79,29 @@ kcp_process_take_log (KcpProcess *self,
     text = g_strdup_printf ("%s (%" G_GINT64_FORMAT " messages before it were dropped)",
                             message ? message : "", dropped);
   emit (self, find_level (level), domain && domain[0] ? domain : self->plan->name,
-        text ? text : message ? message : "", traceparent);
+        text ? text : message ? message : "", "KCP_TRACEPARENT", traceparent);
+}
+
+/* Printing is not logging: it is kept for the exit report, and is in the log only for those who
+ * want to see that much. */
+static void
+log_line (KcpProcess *self,
+          const char *line,
+          const char *stream)
+{
+  emit (self, find_level ("info"), self->plan->name, line, "KCP_STREAM", stream);
+}
+
+void
+kcp_process_log_stdout (const char *line,
+                        gpointer    process)
+{
+  log_line (process, line, "stdout");
+}
+
+void
+kcp_process_log_stderr (const char *line,
+                        gpointer    process)
+{
+  log_line (process, line, "stderr");
 }

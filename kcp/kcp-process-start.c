@@ -345,15 +345,6 @@ fail_later (KcpProcess *self,
   g_source_attach (source, self->context);
 }
 
-static void
-log_line (const char *line,
-          gpointer    data)
-{
-  KcpProcess *self = data;
-
-  KCP_DEBUG (KCP_DEBUG_CHILD, "child “%s” prints: %s", self->plan->name, line);
-}
-
 static gboolean
 spawn (KcpProcess  *self,
        GError     **error)
@@ -370,8 +361,8 @@ spawn (KcpProcess  *self,
       return FALSE;
     }
 
-  self->out = kcp_output_new (self->spawned.stdout_fd, log_line, self);
-  self->err = kcp_output_new (self->spawned.stderr_fd, log_line, self);
+  self->out = kcp_output_new (self->spawned.stdout_fd, kcp_process_log_stdout, self);
+  self->err = kcp_output_new (self->spawned.stderr_fd, kcp_process_log_stderr, self);
   kcp_output_attach (self->out, self->context);
   kcp_output_attach (self->err, self->context);
   kcp_process_watch_exit (self);

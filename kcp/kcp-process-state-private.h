@@ -75,6 +75,11 @@ void     kcp_process_take_status   (KcpProcess      *self,
                                     GBytes          *body);
 void     kcp_process_take_log      (KcpProcess      *self,
                                     GBytes          *body);
+/* Lines that the child prints; @process is a KcpProcess. */
+void     kcp_process_log_stdout    (const char      *line,
+                                    gpointer         process);
+void     kcp_process_log_stderr    (const char      *line,
+                                    gpointer         process);
 GSource *kcp_process_add_timeout   (KcpProcess      *self,
                                     int              milliseconds,
                                     GSourceFunc      func);

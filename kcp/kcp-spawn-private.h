@@ -17,6 +17,7 @@ typedef struct
 /* How a process ended. */
 typedef struct
 {
+  gboolean unknown;       /* someone else has reaped it; all else is zero */
   gboolean signalled;
   gboolean core_dumped;
   int number;             /* exit code or signal */

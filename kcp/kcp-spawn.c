@@ -81,8 +81,11 @@ kcp_spawn (const KcpLaunchPlan  *plan,
   return TRUE;
 }
 
-gboolean
-kcp_spawned_ended (const KcpSpawned *spawned)
+/* Whether it has ended. FALSE in @ours: someone else in this program has reaped it, a
+ * waitpid (-1) perhaps, and its number may be another process by now. */
+static gboolean
+look (const KcpSpawned *spawned,
+      gboolean         *ours)
 {
   siginfo_t info = { 0 };
   int result;
@@ -91,14 +94,28 @@ kcp_spawned_ended (const KcpSpawned *spawned)
     result = waitid (P_PID, (id_t) spawned->pid, &info, WEXITED | WNOHANG | WNOWAIT);
   while (result < 0 && errno == EINTR);
 
-  /* ECHILD: someone else in this process has reaped it. It is gone all the same. */
+  *ours = result == 0;
   return result < 0 || info.si_pid == spawned->pid;
+}
+
+gboolean
+kcp_spawned_ended (const KcpSpawned *spawned)
+{
+  gboolean ours;
+
+  return look (spawned, &ours);
 }
 
 void
 kcp_spawned_signal (const KcpSpawned *spawned,
                     int               signal_number)
 {
+  gboolean ours;
+
+  look (spawned, &ours);
+  if (!ours)
+    return;
+
   KCP_DEBUG (KCP_DEBUG_CHILD, "signal %d to pid %d", signal_number, spawned->pid);
 
   if (getpgid (spawned->pid) == spawned->pid)
@@ -112,10 +129,12 @@ kcp_spawned_reap (KcpSpawned    *spawned,
                   KcpExitStatus *status)
 {
   struct rusage usage = { 0 };
-  int wait_status = 0, result;
+  int wait_status = 0, result = -1;
+  gboolean ours;
 
   /* As long as the leader is not reaped, the group's number is its own. */
-  if (getpgid (spawned->pid) == spawned->pid)
+  look (spawned, &ours);
+  if (ours && getpgid (spawned->pid) == spawned->pid)
     kill (-spawned->pid, SIGKILL);
 
   do
@@ -123,6 +142,7 @@ kcp_spawned_reap (KcpSpawned    *spawned,
   while (result < 0 && errno == EINTR);
 
   memset (status, 0, sizeof *status);
+  status->unknown = result < 0;
   status->signalled = WIFSIGNALED (wait_status);
   status->number = status->signalled ? WTERMSIG (wait_status) : WEXITSTATUS (wait_status);
   status->core_dumped = status->signalled && WCOREDUMP (wait_status);
