@@ -325,7 +325,8 @@ kcp_actor_tell (KcpActor    *self,
  * @cancellable: (nullable): cancels the call; the handler is told
  *
  * Asks the child for a stream of items. An error comes with its first item. Also works where the
- * answer is a single reply: a stream without items, whose result it is.
+ * answer is a single reply: a stream without items, whose result it is. Items that had come
+ * before the end, whatever that was, can still be taken.
  *
  * Returns: (transfer full): the stream
  */

@@ -47,9 +47,4 @@ KcpDeadline   *kcp_invocation_deadline    (KcpInvocation          *self);
  * is triggered. In the thread of the link. */
 void           kcp_invocation_close       (KcpInvocation          *self);
 
-/* Marks it as the one being served by this thread, around the call of its handler. */
-KcpInvocation *kcp_invocation_enter       (KcpInvocation          *self);
-void           kcp_invocation_leave       (KcpInvocation          *previous);
-KcpInvocation *kcp_invocation_get_current (void);
-
 G_END_DECLS

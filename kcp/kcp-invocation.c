@@ -18,11 +18,24 @@ struct _KcpInvocation
   KcpDeadline deadline;
   gboolean no_reply;
 
-  int answered;                 /* atomic: an end or an error was given */
+  int answered;                 /* atomic: who has given an end or an error, see below */
   int closed;                   /* atomic: answered, or nobody wants the answer */
   int cancelled;                /* atomic: nobody wants the answer */
   GCancellable *cancellable;    /* atomic: made when first asked for */
 };
+
+/* Only a second answer of the handler is its mistake; one that comes after the library's is late. */
+enum
+{
+  NOT_ANSWERED,
+  ANSWERED_BY_HANDLER,
+  ANSWERED_BY_LIBRARY,
+};
+
+static void answer (KcpInvocation *self,
+                    KcpAnswer      kind,
+                    KcpMessage    *message,
+                    GError        *error);
 
 /**
  * KcpInvocation:
@@ -35,14 +48,25 @@ struct _KcpInvocation
 G_DEFINE_BOXED_TYPE (KcpInvocation, kcp_invocation, kcp_invocation_ref, kcp_invocation_unref)
 
 static void
+answer_for_handler (KcpInvocation *self,
+                    KcpError       code,
+                    const char    *what)
+{
+  if (!g_atomic_int_compare_and_exchange (&self->answered, NOT_ANSWERED, ANSWERED_BY_LIBRARY) ||
+      g_atomic_int_get (&self->closed))
+    return;
+
+  answer (self, KCP_ANSWER_ERROR, NULL,
+          g_error_new (KCP_ERROR, (int) code, "call “%s”: %s", kcp_invocation_get_path (self), what));
+}
+
+static void
 deadline_passed (KcpDeadline *deadline)
 {
   KcpInvocation *self = (KcpInvocation *) ((guint8 *) deadline - G_STRUCT_OFFSET (KcpInvocation, deadline));
 
   kcp_invocation_keep (self);
-  kcp_invocation_fail_printf (self, KCP_ERROR, KCP_ERROR_TIMED_OUT,
-                              "call “%s”: the deadline passed before the handler answered",
-                              kcp_invocation_get_path (self));
+  answer_for_handler (self, KCP_ERROR_TIMED_OUT, "the deadline passed before the handler answered");
   kcp_invocation_close (self);
   kcp_invocation_release (self);
 }
@@ -123,10 +147,7 @@ kcp_invocation_unref (KcpInvocation *self)
   if (!g_atomic_ref_count_dec (&self->user_refs))
     return;
 
-  if (!g_atomic_int_get (&self->answered) && !g_atomic_int_get (&self->closed))
-    kcp_invocation_fail_printf (self, KCP_ERROR, KCP_ERROR_UNANSWERED,
-                                "the handler of “%s” dropped the call without an answer",
-                                kcp_invocation_get_path (self));
+  answer_for_handler (self, KCP_ERROR_UNANSWERED, "its handler dropped it without an answer");
   kcp_invocation_release (self);
 }
 
@@ -361,14 +382,14 @@ answer (KcpInvocation *self,
     kcp_inbox_post (self->inbox, send_part, g_memdup2 (&part, sizeof part), free_part);
 }
 
-/* TRUE once: for the first end or error. */
+/* TRUE once: for the handler's first end or error, unless the library was before it. */
 static gboolean
 take_turn (KcpInvocation *self)
 {
-  if (g_atomic_int_compare_and_exchange (&self->answered, 0, 1))
+  if (g_atomic_int_compare_and_exchange (&self->answered, NOT_ANSWERED, ANSWERED_BY_HANDLER))
     return !g_atomic_int_get (&self->closed);
 
-  if (!g_atomic_int_get (&self->closed))
+  if (g_atomic_int_get (&self->answered) == ANSWERED_BY_HANDLER && !g_atomic_int_get (&self->closed))
     g_warning ("call “%s” was answered twice; the second answer is dropped", kcp_invocation_get_path (self));
   return FALSE;
 }
@@ -509,29 +530,4 @@ kcp_invocation_fail_printf (KcpInvocation *self,
   error = g_error_new_valist (domain, code, format, args);
   va_end (args);
   kcp_invocation_take_error (self, error);
-}
-
-/* ---- the one being served ---- */
-
-static GPrivate current = G_PRIVATE_INIT (NULL);
-
-KcpInvocation *
-kcp_invocation_enter (KcpInvocation *self)
-{
-  KcpInvocation *previous = g_private_get (&current);
-
-  g_private_set (&current, self);
-  return previous;
-}
-
-void
-kcp_invocation_leave (KcpInvocation *previous)
-{
-  g_private_set (&current, previous);
-}
-
-KcpInvocation *
-kcp_invocation_get_current (void)
-{
-  return g_private_get (&current);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "kcp-link-state-private.h"
 
+#include "kcp-current-private.h"
 #include "kcp-debug-private.h"
 #include "kcp-error.h"
 #include "kcp-stream-private.h"
@@ -45,7 +46,7 @@ const KcpCallOps kcp_link_call_ops = {
 static KcpInvocation *
 find_parent (KcpLink *self)
 {
-  KcpInvocation *current = kcp_invocation_get_current ();
+  KcpInvocation *current = kcp_current_get ();
 
   if (current && kcp_channel_lookup_invocation (self->in, kcp_invocation_get_id (current)) == current)
     return current;
@@ -75,7 +76,7 @@ static KcpTraceContext *
 find_trace (KcpMessage *message)
 {
   KcpTraceContext *own = kcp_message_get_trace_context (message);
-  KcpInvocation *current = kcp_invocation_get_current ();
+  KcpInvocation *current = kcp_current_get ();
 
   if (own)
     return kcp_trace_context_ref (own);

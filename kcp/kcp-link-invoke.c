@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "kcp-link-state-private.h"
 
+#include "kcp-current-private.h"
 #include "kcp-error.h"
 
 /* Calls of the other side: from the channel to user code, and the answers back. */
@@ -53,9 +54,9 @@ invoke (gpointer data)
   if (incoming->link->closed || !kcp_invocation_is_open (incoming->invocation))
     return;
 
-  previous = kcp_invocation_enter (incoming->invocation);
+  previous = kcp_current_enter (incoming->invocation);
   incoming->link->ops->invoke (incoming->link->owner, incoming->invocation);
-  kcp_invocation_leave (previous);
+  kcp_current_leave (previous);
 }
 
 void

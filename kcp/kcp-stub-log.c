@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "kcp-stub-private.h"
 
+#include "kcp-current-private.h"
 #include "kcp-trace-context.h"
 
 /* Messages of other threads that wait for the main thread; more are dropped and counted. */
@@ -55,7 +56,7 @@ encode (GLogLevelFlags   level,
   g_autoptr (JsonObject) object = json_object_new ();
   g_autofree char *domain = field_text (fields, n_fields, "GLIB_DOMAIN");
   g_autofree char *text = field_text (fields, n_fields, "MESSAGE");
-  KcpInvocation *current = kcp_invocation_get_current ();
+  KcpInvocation *current = kcp_current_get ();
   int lost = g_atomic_int_exchange (&dropped, 0);
 
   json_object_set_string_member (object, "level", level_name (level));

@@ -427,8 +427,10 @@ test_fork (void)
   if (pid == 0)
     {
       KcpTraceContext *context = kcp_trace_context_new ();
+      gboolean written = write (fds[1], kcp_trace_context_get_traceparent (context), 55) == 55;
 
-      _exit (write (fds[1], kcp_trace_context_get_traceparent (context), 55) == 55 ? 0 : 1);
+      kcp_trace_context_unref (context);
+      _exit (written ? 0 : 1);
     }
 
   ours = kcp_trace_context_new ();
