@@ -18,26 +18,26 @@ typedef struct
 static const char *
 phase_title (KcpPhase phase)
 {
+  /* Translators: these say what a phase is about, beside its name */
   switch (phase)
     {
     case KCP_PHASE_SPAWNING:
-      return _("start the process");
+      return _("the child's process");
     case KCP_PHASE_CONNECTING:
-      return _("connect");
+      return _("its two sockets");
     case KCP_PHASE_HANDSHAKE:
-      return _("shake hands");
+      return _("protocol version and identity");
     case KCP_PHASE_OPENING:
-      return _("open the plugin");
+      return _("the file and the libraries it needs");
     case KCP_PHASE_SYMBOLS:
-      return _("check its entry");
+      return _("entry point and table of paths");
     case KCP_PHASE_STARTING:
-      return _("configure and start");
-    case KCP_PHASE_READY:
-      return _("ready");
+      return _("configuration and start");
     case KCP_PHASE_STOPPING:
-      return _("stop");
+      return _("calls drained, plugin stopped");
+    case KCP_PHASE_READY:
     default:
-      return kcp_phase_to_string (phase);
+      return "";
     }
 }
 
@@ -52,22 +52,22 @@ widest_title (void)
   return widest;
 }
 
+/* The name is not translated: it is what errors and reports call the phase. */
 static void
-print_outcome (Check      *self,
-               gboolean    passed,
-               const char *outcome)
+print_phase (Check      *self,
+             const char *about,
+             HostPaint   paint,
+             const char *outcome)
 {
   const HostStyle *style = &self->session->out;
-  const char *title = phase_title (self->phase);
-  guint name_width = (guint) strlen ("connecting");
-  int blanks = (int) (widest_title () - host_text_width (title));
+  int blanks = (int) (widest_title () - host_text_width (about));
 
-  /* The untranslated name first: it is what errors and reports call the phase. */
-  g_print ("%s%-*s%s  %s%*s  %s%s%s\n",
-           host_style_start (style, HOST_PAINT_FAINT), (int) name_width, kcp_phase_to_string (self->phase),
-           host_style_end (style), title, blanks, "",
-           host_style_start (style, passed ? HOST_PAINT_GOOD : HOST_PAINT_BAD), outcome,
-           host_style_end (style));
+  g_print ("%s%-10s%s  %s", host_style_start (style, HOST_PAINT_STRONG), kcp_phase_to_string (self->phase),
+           host_style_end (style), about);
+  if (outcome)
+    g_print ("%*s  %s%s%s", MAX (blanks, 0), "", host_style_start (style, paint), outcome,
+             host_style_end (style));
+  g_print ("\n");
 }
 
 static void
@@ -81,9 +81,10 @@ leave_phase (Check    *self,
 
   self->in_phase = FALSE;
   if (passed)
-    /* Translators: a check that passed, and the milliseconds it took */
-    outcome = g_strdup_printf (_("ok (%.1f ms)"), (double) (g_get_monotonic_time () - self->since) / 1000.0);
-  print_outcome (self, passed, passed ? outcome : _("failed"));
+    /* Translators: a phase that passed, and the milliseconds it took */
+    outcome = g_strdup_printf (_("ok  %6.1f ms"), (double) (g_get_monotonic_time () - self->since) / 1000.0);
+  print_phase (self, phase_title (self->phase), passed ? HOST_PAINT_GOOD : HOST_PAINT_BAD,
+               passed ? outcome : _("failed"));
 }
 
 static void
@@ -140,11 +141,11 @@ ready (HostSession *session)
   g_autofree char *name = host_text_clean (kcp_manifest_get_name (manifest));
   const char *version = kcp_manifest_get_version (manifest);
   g_autofree char *clean = host_text_clean (version ? version : "");
-  g_autofree char *outcome = g_strdup_printf ("%s%s%s", name, *clean ? " " : "", clean);
+  g_autofree char *title = g_strdup_printf ("%s%s%s", name, *clean ? " " : "", clean);
 
   leave_phase (self, TRUE);
   self->phase = KCP_PHASE_READY;
-  print_outcome (self, TRUE, outcome);
+  print_phase (self, title, HOST_PAINT_GOOD, NULL);
 
   enter_phase (self, KCP_PHASE_STOPPING);
   host_session_finish (session, HOST_EXIT_OK);

@@ -108,7 +108,7 @@ test_exit_status (void)
   program_expect_error (NULL, "%probe call fail", 1, "as you wish");
   program_expect_error (NULL, "%probe call broken", 1, "kcp-host: ");
   program_expect_error (NULL, "--nonsense %echo", 2, "--nonsense");
-  program_expect_error (NULL, "", 2, "--help");
+  program_expect_error (NULL, "--quiet", 2, "--help");
   program_expect_error (NULL, "./missing.so describe", 3, "./missing.so");
   program_expect_error (NULL, "/bin/sh describe", 3, "/bin/sh");
   program_expect_error (NULL, "%probe start=fail describe", 3, "the probe does not want to");
