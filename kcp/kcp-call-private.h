@@ -4,6 +4,7 @@
 #include "kcp-deadlines-private.h"
 #include "kcp-inbox-private.h"
 #include "kcp-message.h"
+#include "kcp-window-private.h"
 
 G_BEGIN_DECLS
 
@@ -22,6 +23,8 @@ typedef struct
 {
   /* The call is done: it leaves all tables. With @cancel the callee is told that nobody waits. */
   void (*closed)  (gpointer owner, KcpCall *call, gboolean cancel);
+  /* Optional: the user has taken items in, the callee may send more. */
+  void (*credit)  (gpointer owner, KcpCall *call, guint items, gsize bytes);
   /* There is something for the user: arrange for kcp_call_notify(), now or when user code may run. */
   void (*deliver) (gpointer owner, KcpCall *call);
 } KcpCallOps;
@@ -39,6 +42,7 @@ struct _KcpCall
   KcpInbox *inbox;          /* by which a cancellation in another thread comes home */
 
   guint64 id;               /* 0 until it is sent */
+  GList *mail;              /* its place in the mailbox; NULL: it does not wait there */
   guint64 parent;           /* the invocation inside which it was made; 0 for none */
   char *path;
   KcpDeadline deadline;
@@ -49,6 +53,10 @@ struct _KcpCall
   gboolean done;
   gboolean delivering;      /* deliver() was called and notify has not run yet */
   GQueue items;             /* of KcpMessage */
+  gboolean credit;          /* the callee keeps to the window */
+  KcpWindow window;
+  guint owed_items;         /* taken in, and not given back yet */
+  gsize owed_bytes;
   KcpMessage *result;       /* of the END */
   GError *error;
 
@@ -73,8 +81,11 @@ void        kcp_call_set_notify   (KcpCall              *self,
 gboolean    kcp_call_watch        (KcpCall              *self,
                                    GCancellable         *cancellable);
 
-void        kcp_call_take_item    (KcpCall              *self,
+/* Takes @item. FALSE: the callee has gone beyond the window. */
+gboolean    kcp_call_take_item    (KcpCall              *self,
                                    KcpMessage           *item);
+/* NULL: there is none. */
+KcpMessage *kcp_call_pop_item     (KcpCall              *self);
 void        kcp_call_take_end     (KcpCall              *self,
                                    KcpMessage           *result);
 void        kcp_call_take_error   (KcpCall              *self,

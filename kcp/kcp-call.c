@@ -199,15 +199,30 @@ complete (KcpCall    *self,
   g_object_unref (self);
 }
 
-/* Takes @item. */
-void
+static gsize
+item_size (KcpMessage *item)
+{
+  GBytes *body = kcp_message_get_body_bytes (item, NULL);
+
+  return body ? g_bytes_get_size (body) : 0;
+}
+
+gboolean
 kcp_call_take_item (KcpCall    *self,
                     KcpMessage *item)
 {
+  gsize size = self->credit ? item_size (item) : 0;
+
   if (self->done)
     {
       kcp_message_unref (item);
-      return;
+      return TRUE;
+    }
+
+  if (self->credit && !kcp_window_fits (&self->window, size))
+    {
+      kcp_message_unref (item);
+      return FALSE;
     }
 
   if (!self->wants_items)
@@ -216,11 +231,37 @@ kcp_call_take_item (KcpCall    *self,
       kcp_call_abandon (self, g_error_new (KCP_ERROR, KCP_ERROR_INVALID_MESSAGE,
                                            "call “%s”: the answer is a stream of items; ask for it as a stream",
                                            self->path));
-      return;
+      return TRUE;
     }
 
+  if (self->credit)
+    kcp_window_take (&self->window, size);
   g_queue_push_tail (&self->items, item);
   deliver (self, self->owner);
+  return TRUE;
+}
+
+/* Credit goes back when half of the window is used up: not a frame for each item, and the producer
+ * need not stand still. */
+KcpMessage *
+kcp_call_pop_item (KcpCall *self)
+{
+  KcpMessage *item = g_queue_pop_head (&self->items);
+
+  if (item == NULL || !self->credit || self->done)
+    return item;
+
+  self->owed_items++;
+  self->owed_bytes += item_size (item);
+  if (self->owed_items * 2 >= self->window.max_items || self->owed_bytes * 2 >= self->window.max_bytes)
+    {
+      kcp_window_give (&self->window, self->owed_items, self->owed_bytes);
+      self->ops->credit (self->owner, self, self->owed_items, self->owed_bytes);
+      self->owed_items = 0;
+      self->owed_bytes = 0;
+    }
+
+  return item;
 }
 
 /* Takes @result. */

@@ -36,6 +36,8 @@ typedef struct
   void     (*dropped)    (gpointer owner, KcpChannel *channel, KcpInvocation *invocation);
   /* A frame about the link. */
   void     (*link_frame) (gpointer owner, KcpChannel *channel, KcpFrameKind kind, GBytes *body);
+  /* So much was unwritten that callers held back; now there is room again. */
+  void     (*room)       (gpointer owner, KcpChannel *channel);
   /* Nothing will come any more: @error, or NULL for an ordinary end of file. Once. */
   void     (*ended)      (gpointer owner, KcpChannel *channel, const GError *error);
 } KcpChannelOps;
@@ -66,6 +68,11 @@ gboolean    kcp_channel_run            (KcpChannel           *self);
 void        kcp_channel_drain          (KcpChannel           *self);
 
 /* Calls of this side. */
+/* Whether a message could be sent as a call at all; @size is what it counts. */
+gboolean    kcp_channel_can_send       (KcpChannel           *self,
+                                        KcpMessage           *message,
+                                        gsize                *size,
+                                        GError              **error);
 gboolean    kcp_channel_send_call      (KcpChannel           *self,
                                         KcpCall              *call,
                                         KcpMessage           *message,
@@ -73,6 +80,10 @@ gboolean    kcp_channel_send_call      (KcpChannel           *self,
                                         guint64               parent,
                                         gint64                deadline_at,
                                         GError              **error);
+void        kcp_channel_send_credit    (KcpChannel           *self,
+                                        KcpCall              *call,
+                                        guint                 items,
+                                        gsize                 bytes);
 void        kcp_channel_forget_call    (KcpChannel           *self,
                                         KcpCall              *call,
                                         gboolean              cancel);

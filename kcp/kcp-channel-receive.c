@@ -56,6 +56,26 @@ take_cancel (KcpChannel      *self,
   return TRUE;
 }
 
+static gboolean
+take_credit (KcpChannel      *self,
+             const KcpFrame  *frame,
+             const KcpFields *fields,
+             GError         **error)
+{
+  KcpInvocation *invocation;
+
+  if (frame->header.id > self->last_invocation)
+    return refuse (frame, "which was never made", error);
+
+  invocation = kcp_channel_lookup_invocation (self, frame->header.id);
+  if (invocation == NULL)
+    self->late++;
+  else if (!kcp_invocation_take_credit (invocation, fields->credit_items, fields->credit_bytes))
+    return refuse (frame, "which gives back more than was sent", error);
+
+  return TRUE;
+}
+
 void
 kcp_channel_free_held (gpointer data)
 {
@@ -129,10 +149,8 @@ take_answer (KcpChannel      *self,
     }
 
   if (frame->header.kind == KCP_FRAME_ITEM)
-    {
-      kcp_call_take_item (call, kcp_codec_decode_message (frame, fields));
-      return TRUE;
-    }
+    return kcp_call_take_item (call, kcp_codec_decode_message (frame, fields)) ||
+           refuse (frame, "beyond the window of its stream", error);
 
   return take_end (self, call, frame, fields, error);
 }
@@ -168,6 +186,8 @@ take_frame (KcpChannel  *self,
       return take_call (self, frame, &fields, error);
     case KCP_FRAME_CANCEL:
       return take_cancel (self, frame, error);
+    case KCP_FRAME_CREDIT:
+      return take_credit (self, frame, &fields, error);
     case KCP_FRAME_ITEM:
     case KCP_FRAME_END:
     case KCP_FRAME_ERROR:
@@ -182,7 +202,6 @@ take_frame (KcpChannel  *self,
     case KCP_FRAME_LOG:
     case KCP_FRAME_SPAN:
     case KCP_FRAME_SET:
-    case KCP_FRAME_CREDIT:
     case KCP_FRAME_GOODBYE:
     default:
       self->ops->link_frame (self->owner, self, kind, frame->body);

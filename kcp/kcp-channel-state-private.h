@@ -35,6 +35,7 @@ struct _KcpChannel
   gboolean counted;                /* the other end counts what we send here */
   gsize frame_limit;
   guint running;                   /* depth of kcp_channel_run() */
+  gboolean crowded;                /* a send was blocked; told by room() when all is out */
   gboolean ended;                  /* nothing comes any more */
   gboolean closed;
 

@@ -130,8 +130,15 @@ kcp_channel_flush_now (KcpChannel *self)
     {
     case KCP_FLUSH_DONE:
       set_condition (self, G_IO_IN);
+      if (self->crowded)
+        {
+          self->crowded = FALSE;
+          if (self->owner)
+            self->ops->room (self->owner, self);
+        }
       break;
     case KCP_FLUSH_BLOCKED:
+      self->crowded = TRUE;
       set_condition (self, G_IO_IN | G_IO_OUT);
       break;
     case KCP_FLUSH_CLOSED:
@@ -198,6 +205,23 @@ set_trace (KcpFields       *fields,
     }
 }
 
+gboolean
+kcp_channel_can_send (KcpChannel  *self,
+                      KcpMessage  *message,
+                      gsize       *size,
+                      GError     **error)
+{
+  KcpFields fields;
+  GBytes *body = kcp_message_get_body_bytes (message, error);
+
+  if (body == NULL || !kcp_codec_fill_fields (message, KCP_FRAME_CALL, &fields, error))
+    return FALSE;
+
+  *size = kcp_fields_size (&fields) + g_bytes_get_size (body);
+  /* Room for what is added when it is sent: trace, deadline. */
+  return fits (self, &fields, body, error);
+}
+
 /* With @call NULL no reply is wanted. The channel keeps the call until it is done. */
 gboolean
 kcp_channel_send_call (KcpChannel       *self,
@@ -237,6 +261,23 @@ kcp_channel_send_call (KcpChannel       *self,
   kcp_channel_push (self, KCP_FRAME_CALL, call ? 0 : KCP_FRAME_FLAG_NO_REPLY, self->last_call, &fields,
         deadline_at, body);
   return TRUE;
+}
+
+/* Only for a call whose items have come: so its CALL is out, and cannot be overtaken. */
+void
+kcp_channel_send_credit (KcpChannel *self,
+                         KcpCall    *call,
+                         guint       items,
+                         gsize       bytes)
+{
+  KcpFields fields = {
+    .present = KCP_FIELD_BIT (KCP_FIELD_CREDIT),
+    .credit_items = items,
+    .credit_bytes = (guint32) bytes,
+  };
+
+  if (!self->ended)
+    kcp_channel_push (self, KCP_FRAME_CREDIT, 0, call->id, &fields, 0, NULL);
 }
 
 /* A call that is done. Where it had not left yet it is taken back, else the callee is told. */

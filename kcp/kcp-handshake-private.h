@@ -26,7 +26,22 @@ typedef struct
   char *token;        /* of a child; NULL otherwise */
   int pid;            /* of a child; 0 otherwise */
   gsize frame_limit;
+  gboolean credit;      /* it names the feature */
+  guint stream_items;   /* what it grants to a stream that it reads */
+  gsize stream_bytes;
 } KcpHello;
+
+/* What two HELLOs come to. */
+typedef struct
+{
+  gsize frame_limit;
+  gboolean credit;
+  guint our_items, their_items;     /* what this side grants, and the other */
+  gsize our_bytes, their_bytes;
+} KcpTerms;
+
+#define KCP_STREAM_ITEMS 64
+#define KCP_STREAM_BYTES (1024 * 1024)
 
 const char *kcp_socket_role_to_string (KcpSocketRole    role);
 
@@ -36,9 +51,11 @@ gboolean    kcp_hello_decode          (GBytes          *body,
                                        KcpHello        *hello,
                                        GError         **error);
 
-/* Whether the two can talk. FALSE with KCP_ERROR_VERSION_MISMATCH or KCP_ERROR_HANDSHAKE_FAILED. */
+/* Whether the two can talk, and on which terms. FALSE with KCP_ERROR_VERSION_MISMATCH or
+ * KCP_ERROR_HANDSHAKE_FAILED. */
 gboolean    kcp_hello_agree           (const KcpHello  *ours,
                                        const KcpHello  *theirs,
+                                       KcpTerms        *terms,
                                        GError         **error);
 
 /* The same time for every wrong token of the right length. */

@@ -5,6 +5,7 @@
 
 #define TOKEN_LIMIT 128
 #define PROGRAM_LIMIT 128
+#define FEATURE_CREDIT "credit"
 
 const char *
 kcp_socket_role_to_string (KcpSocketRole role)
@@ -25,16 +26,23 @@ kcp_hello_encode (const KcpHello *hello)
   g_autoptr (JsonObject) object = json_object_new ();
   JsonObject *protocol = json_object_new ();
   JsonObject *limits = json_object_new ();
+  JsonArray *features = json_array_new ();
 
   json_object_set_int_member (protocol, "min", hello->protocol_min);
   json_object_set_int_member (protocol, "max", hello->protocol_max);
   json_object_set_int_member (limits, "frame", (gint64) hello->frame_limit);
+  if (hello->credit)
+    {
+      json_array_add_string_element (features, FEATURE_CREDIT);
+      json_object_set_int_member (limits, "stream_items", hello->stream_items);
+      json_object_set_int_member (limits, "stream_bytes", (gint64) hello->stream_bytes);
+    }
 
   json_object_set_object_member (object, "protocol", protocol);
   json_object_set_string_member (object, "program", hello->program);
   json_object_set_string_member (object, "side", hello->from_child ? "child" : "host");
   json_object_set_string_member (object, "socket", kcp_socket_role_to_string (hello->socket));
-  json_object_set_array_member (object, "features", json_array_new ());
+  json_object_set_array_member (object, "features", features);
   json_object_set_object_member (object, "limits", limits);
   if (hello->from_child)
     {
@@ -84,6 +92,26 @@ get_choice (JsonObject  *object,
   return FALSE;
 }
 
+/* Whether the list names @feature; names that are not known are for later versions. */
+static gboolean
+has_feature (JsonObject *object,
+             const char *feature)
+{
+  JsonNode *node = json_object_get_member (object, "features");
+  JsonArray *array = node && JSON_NODE_HOLDS_ARRAY (node) ? json_node_get_array (node) : NULL;
+
+  for (guint i = 0; array && i < json_array_get_length (array); i++)
+    {
+      JsonNode *name = json_array_get_element (array, i);
+
+      if (JSON_NODE_HOLDS_VALUE (name) && json_node_get_value_type (name) == G_TYPE_STRING &&
+          g_str_equal (json_node_get_string (name), feature))
+        return TRUE;
+    }
+
+  return FALSE;
+}
+
 static gboolean
 decode_members (JsonObject  *object,
                 KcpHello    *hello,
@@ -92,6 +120,7 @@ decode_members (JsonObject  *object,
   JsonObject *protocol = NULL, *limits = NULL;
   const char *program = "unknown program", *token = NULL;
   gint64 min = 0, max = 0, pid = 0, frame = KCP_FRAME_DEFAULT_LIMIT;
+  gint64 stream_items = KCP_STREAM_ITEMS, stream_bytes = KCP_STREAM_BYTES;
   gboolean callback = FALSE;
 
   if (!get_object (object, "protocol", &protocol, error) ||
@@ -106,7 +135,9 @@ decode_members (JsonObject  *object,
   if (protocol && (!kcp_codec_get_int (protocol, "min", 1, G_MAXINT32, &min, error) ||
                    !kcp_codec_get_int (protocol, "max", 1, G_MAXINT32, &max, error)))
     return FALSE;
-  if (limits && !kcp_codec_get_int (limits, "frame", 4096, G_MAXUINT32, &frame, error))
+  if (limits && (!kcp_codec_get_int (limits, "frame", 4096, G_MAXUINT32, &frame, error) ||
+                 !kcp_codec_get_int (limits, "stream_items", 1, G_MAXINT32, &stream_items, error) ||
+                 !kcp_codec_get_int (limits, "stream_bytes", 1, G_MAXINT32, &stream_bytes, error)))
     return FALSE;
 
   if (min == 0 || max < min)
@@ -119,6 +150,9 @@ decode_members (JsonObject  *object,
   hello->protocol_max = (int) max;
   hello->pid = (int) pid;
   hello->frame_limit = (gsize) frame;
+  hello->credit = has_feature (object, FEATURE_CREDIT);
+  hello->stream_items = (guint) stream_items;
+  hello->stream_bytes = (gsize) stream_bytes;
   hello->socket = callback ? KCP_SOCKET_CALLBACK : KCP_SOCKET_REQUEST;
   hello->program = g_utf8_substring (program, 0, MIN (g_utf8_strlen (program, -1), PROGRAM_LIMIT));
   hello->token = token && strlen (token) <= TOKEN_LIMIT ? g_strdup (token) : NULL;
@@ -159,6 +193,7 @@ print_range (const KcpHello *hello,
 gboolean
 kcp_hello_agree (const KcpHello  *ours,
                  const KcpHello  *theirs,
+                 KcpTerms        *terms,
                  GError         **error)
 {
   if (ours->from_child == theirs->from_child || ours->socket != theirs->socket)
@@ -184,6 +219,12 @@ kcp_hello_agree (const KcpHello  *ours,
       return FALSE;
     }
 
+  terms->frame_limit = MIN (ours->frame_limit, theirs->frame_limit);
+  terms->credit = ours->credit && theirs->credit;
+  terms->our_items = ours->stream_items;
+  terms->our_bytes = ours->stream_bytes;
+  terms->their_items = theirs->stream_items;
+  terms->their_bytes = theirs->stream_bytes;
   return TRUE;
 }
 

@@ -27,6 +27,12 @@ void      kcp_inbox_post   (KcpInbox       *self,
                             gpointer        data,
                             GDestroyNotify  destroy);
 
+/* The same where @func takes @data over; @destroy is for a closed inbox alone. */
+void      kcp_inbox_post_take (KcpInbox       *self,
+                               KcpInboxFunc    func,
+                               gpointer        data,
+                               GDestroyNotify  destroy);
+
 void      kcp_inbox_take   (KcpInbox       *self);
 void      kcp_inbox_close  (KcpInbox       *self);
 

@@ -10,6 +10,7 @@ typedef struct
   KcpInboxFunc func;
   gpointer data;
   GDestroyNotify destroy;
+  gboolean taken;           /* func takes data over */
 } Letter;
 
 struct _KcpInbox
@@ -60,13 +61,10 @@ kcp_inbox_get_fd (KcpInbox *self)
   return self->fd;
 }
 
-void
-kcp_inbox_post (KcpInbox       *self,
-                KcpInboxFunc    func,
-                gpointer        data,
-                GDestroyNotify  destroy)
+static void
+post (KcpInbox *self,
+      Letter    letter)
 {
-  Letter letter = { func, data, destroy };
   gboolean closed;
 
   g_mutex_lock (&self->lock);
@@ -82,8 +80,26 @@ kcp_inbox_post (KcpInbox       *self,
     }
   g_mutex_unlock (&self->lock);
 
-  if (closed && destroy)
-    destroy (data);
+  if (closed && letter.destroy)
+    letter.destroy (letter.data);
+}
+
+void
+kcp_inbox_post (KcpInbox       *self,
+                KcpInboxFunc    func,
+                gpointer        data,
+                GDestroyNotify  destroy)
+{
+  post (self, (Letter) { func, data, destroy, FALSE });
+}
+
+void
+kcp_inbox_post_take (KcpInbox       *self,
+                     KcpInboxFunc    func,
+                     gpointer        data,
+                     GDestroyNotify  destroy)
+{
+  post (self, (Letter) { func, data, destroy, TRUE });
 }
 
 static GArray *
@@ -123,7 +139,7 @@ kcp_inbox_take (KcpInbox *self)
       Letter *letter = &g_array_index (letters, Letter, i);
 
       letter->func (letter->data);
-      if (letter->destroy)
+      if (letter->destroy && !letter->taken)
         letter->destroy (letter->data);
     }
 }

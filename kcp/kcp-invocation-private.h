@@ -43,6 +43,15 @@ guint64        kcp_invocation_get_parent  (KcpInvocation          *self);
 const guint64 *kcp_invocation_peek_id     (KcpInvocation          *self);
 KcpDeadline   *kcp_invocation_deadline    (KcpInvocation          *self);
 
+/* Items wait for credit from now on: the caller's window. */
+void           kcp_invocation_set_window  (KcpInvocation          *self,
+                                           guint                   items,
+                                           gsize                   bytes);
+/* The caller has taken that much. FALSE: more than it was sent. */
+gboolean       kcp_invocation_take_credit (KcpInvocation          *self,
+                                           guint                   items,
+                                           gsize                   bytes);
+
 /* Nobody wants the answer any more: what is sent from now on is dropped, and the cancellable
  * is triggered. In the thread of the link. */
 void           kcp_invocation_close       (KcpInvocation          *self);

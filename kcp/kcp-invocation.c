@@ -1,41 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "kcp-invocation-private.h"
+#include "kcp-invocation-state-private.h"
 
 #include "kcp-error.h"
-
-struct _KcpInvocation
-{
-  gatomicrefcount user_refs;    /* the last one gone unanswered: answered with an error */
-  gatomicrefcount total_refs;   /* all user references together count as one here */
-
-  const KcpInvocationOps *ops;
-  gpointer owner;               /* borrowed; NULL once closed; only for the link's thread */
-  GThread *home;
-  KcpInbox *inbox;
-  KcpMessage *message;
-  guint64 id, parent;
-  gint64 deadline_at;
-  KcpDeadline deadline;
-  gboolean no_reply;
-
-  int answered;                 /* atomic: who has given an end or an error, see below */
-  int closed;                   /* atomic: answered, or nobody wants the answer */
-  int cancelled;                /* atomic: nobody wants the answer */
-  GCancellable *cancellable;    /* atomic: made when first asked for */
-};
-
-/* Only a second answer of the handler is its mistake; one that comes after the library's is late. */
-enum
-{
-  NOT_ANSWERED,
-  ANSWERED_BY_HANDLER,
-  ANSWERED_BY_LIBRARY,
-};
-
-static void answer (KcpInvocation *self,
-                    KcpAnswer      kind,
-                    KcpMessage    *message,
-                    GError        *error);
 
 /**
  * KcpInvocation:
@@ -48,25 +14,13 @@ static void answer (KcpInvocation *self,
 G_DEFINE_BOXED_TYPE (KcpInvocation, kcp_invocation, kcp_invocation_ref, kcp_invocation_unref)
 
 static void
-answer_for_handler (KcpInvocation *self,
-                    KcpError       code,
-                    const char    *what)
-{
-  if (!g_atomic_int_compare_and_exchange (&self->answered, NOT_ANSWERED, ANSWERED_BY_LIBRARY) ||
-      g_atomic_int_get (&self->closed))
-    return;
-
-  answer (self, KCP_ANSWER_ERROR, NULL,
-          g_error_new (KCP_ERROR, (int) code, "call “%s”: %s", kcp_invocation_get_path (self), what));
-}
-
-static void
 deadline_passed (KcpDeadline *deadline)
 {
   KcpInvocation *self = (KcpInvocation *) ((guint8 *) deadline - G_STRUCT_OFFSET (KcpInvocation, deadline));
 
   kcp_invocation_keep (self);
-  answer_for_handler (self, KCP_ERROR_TIMED_OUT, "the deadline passed before the handler answered");
+  kcp_invocation_drop_waiting (self);
+  kcp_invocation_answer_for_handler (self, KCP_ERROR_TIMED_OUT, "the deadline passed before the handler answered");
   kcp_invocation_close (self);
   kcp_invocation_release (self);
 }
@@ -96,6 +50,9 @@ kcp_invocation_new (const KcpInvocationOps *ops,
   self->deadline.at = deadline_at;
   self->deadline.passed = deadline_passed;
   self->no_reply = no_reply;
+  g_queue_init (&self->waiting);
+  g_mutex_init (&self->lock);
+  g_cond_init (&self->room);
   return self;
 }
 
@@ -112,6 +69,8 @@ kcp_invocation_release (KcpInvocation *self)
     return;
 
   g_clear_object (&self->cancellable);
+  g_mutex_clear (&self->lock);
+  g_cond_clear (&self->room);
   kcp_inbox_unref (self->inbox);
   kcp_message_unref (self->message);
   g_free (self);
@@ -147,7 +106,7 @@ kcp_invocation_unref (KcpInvocation *self)
   if (!g_atomic_ref_count_dec (&self->user_refs))
     return;
 
-  answer_for_handler (self, KCP_ERROR_UNANSWERED, "its handler dropped it without an answer");
+  kcp_invocation_answer_for_handler (self, KCP_ERROR_UNANSWERED, "its handler dropped it without an answer");
   kcp_invocation_release (self);
 }
 
@@ -327,207 +286,5 @@ kcp_invocation_close (KcpInvocation *self)
   cancellable = g_atomic_pointer_get (&self->cancellable);
   if (cancellable)
     g_cancellable_cancel (cancellable);
-}
-
-/* ---- the answer ---- */
-
-typedef struct
-{
-  KcpInvocation *invocation;
-  KcpMessage *message;
-  GError *error;
-  KcpAnswer kind;
-} Part;
-
-static void
-send_part (gpointer data)
-{
-  Part *part = data;
-  KcpInvocation *self = part->invocation;
-
-  if (self->owner)
-    self->ops->answer (self->owner, self, part->kind, part->message, part->error);
-}
-
-static void
-free_part (gpointer data)
-{
-  Part *part = data;
-
-  g_clear_pointer (&part->message, kcp_message_unref);
-  g_clear_error (&part->error);
-  kcp_invocation_release (part->invocation);
-  g_free (part);
-}
-
-/* Takes @message and @error. From the link's own thread at once, from others by its inbox,
- * which keeps the order. */
-static void
-answer (KcpInvocation *self,
-        KcpAnswer      kind,
-        KcpMessage    *message,
-        GError        *error)
-{
-  Part part = { self, message, error, kind };
-
-  kcp_invocation_keep (self);
-  if (g_thread_self () == self->home)
-    {
-      send_part (&part);
-      g_clear_pointer (&part.message, kcp_message_unref);
-      g_clear_error (&part.error);
-      kcp_invocation_release (self);
-    }
-  else
-    kcp_inbox_post (self->inbox, send_part, g_memdup2 (&part, sizeof part), free_part);
-}
-
-/* TRUE once: for the handler's first end or error, unless the library was before it. */
-static gboolean
-take_turn (KcpInvocation *self)
-{
-  if (g_atomic_int_compare_and_exchange (&self->answered, NOT_ANSWERED, ANSWERED_BY_HANDLER))
-    return !g_atomic_int_get (&self->closed);
-
-  if (g_atomic_int_get (&self->answered) == ANSWERED_BY_HANDLER && !g_atomic_int_get (&self->closed))
-    g_warning ("call “%s” was answered twice; the second answer is dropped", kcp_invocation_get_path (self));
-  return FALSE;
-}
-
-/**
- * kcp_invocation_send_item:
- * @self: an invocation
- * @body: (transfer full) (nullable): the item
- *
- * Sends one item of a streamed answer.
- *
- * Returns: %FALSE if nobody wants more: stop then
- */
-gboolean
-kcp_invocation_send_item (KcpInvocation *self,
-                          JsonNode      *body)
-{
-  g_autoptr (KcpMessage) message = kcp_message_new (NULL, body);
-
-  return kcp_invocation_send_item_message (self, message);
-}
-
-/**
- * kcp_invocation_send_item_message:
- * @self: an invocation
- * @message: (transfer none): the item; its path does not count
- *
- * Sends one item of a streamed answer.
- *
- * Returns: %FALSE if nobody wants more: stop then
- */
-gboolean
-kcp_invocation_send_item_message (KcpInvocation *self,
-                                  KcpMessage    *message)
-{
-  g_return_val_if_fail (self != NULL, FALSE);
-  g_return_val_if_fail (message != NULL, FALSE);
-
-  if (!kcp_invocation_is_open (self))
-    return FALSE;
-
-  answer (self, KCP_ANSWER_ITEM, kcp_message_ref (message), NULL);
-  return kcp_invocation_is_open (self);
-}
-
-/**
- * kcp_invocation_reply:
- * @self: an invocation
- * @body: (transfer full) (nullable): the answer; %NULL for one without a body
- *
- * Ends the call well: the whole answer, or what comes after the last item.
- */
-void
-kcp_invocation_reply (KcpInvocation *self,
-                      JsonNode      *body)
-{
-  g_autoptr (KcpMessage) message = kcp_message_new (NULL, body);
-
-  kcp_invocation_reply_message (self, message);
-}
-
-/**
- * kcp_invocation_reply_message:
- * @self: an invocation
- * @message: (transfer none): the answer; its path does not count
- *
- * Ends the call well, with bytes of any content type if need be.
- */
-void
-kcp_invocation_reply_message (KcpInvocation *self,
-                              KcpMessage    *message)
-{
-  g_return_if_fail (self != NULL);
-  g_return_if_fail (message != NULL);
-
-  if (take_turn (self))
-    answer (self, KCP_ANSWER_END, kcp_message_ref (message), NULL);
-}
-
-/**
- * kcp_invocation_fail:
- * @self: an invocation
- * @error: (transfer none): why
- *
- * Ends the call with an error, which arrives with its domain, code and text; see
- * kcp_error_register_domain() for domains of your own.
- */
-void
-kcp_invocation_fail (KcpInvocation *self,
-                     const GError  *error)
-{
-  g_return_if_fail (error != NULL);
-
-  kcp_invocation_take_error (self, g_error_copy (error));
-}
-
-/**
- * kcp_invocation_take_error:
- * @self: an invocation
- * @error: (transfer full): why
- *
- * Ends the call with an error, which it takes.
- */
-void
-kcp_invocation_take_error (KcpInvocation *self,
-                           GError        *error)
-{
-  g_return_if_fail (self != NULL);
-  g_return_if_fail (error != NULL);
-
-  if (take_turn (self))
-    answer (self, KCP_ANSWER_ERROR, NULL, error);
-  else
-    g_error_free (error);
-}
-
-/**
- * kcp_invocation_fail_printf: (skip)
- * @self: an invocation
- * @domain: an error domain
- * @code: a code of it
- * @format: the text, as for printf()
- * @...: its arguments
- *
- * Ends the call with an error made here.
- */
-void
-kcp_invocation_fail_printf (KcpInvocation *self,
-                            GQuark         domain,
-                            int            code,
-                            const char    *format,
-                            ...)
-{
-  va_list args;
-  GError *error;
-
-  va_start (args, format);
-  error = g_error_new_valist (domain, code, format, args);
-  va_end (args);
-  kcp_invocation_take_error (self, error);
+  kcp_invocation_drop_waiting (self);
 }

@@ -43,6 +43,20 @@ KCP_AVAILABLE_IN_ALL
 gboolean         kcp_invocation_send_item_message (KcpInvocation  *self,
                                                    KcpMessage     *message);
 KCP_AVAILABLE_IN_ALL
+gboolean         kcp_invocation_has_room          (KcpInvocation  *self);
+KCP_AVAILABLE_IN_ALL
+void             kcp_invocation_send_item_async   (KcpInvocation  *self,
+                                                   JsonNode       *body,
+                                                   GAsyncReadyCallback callback,
+                                                   gpointer        user_data);
+KCP_AVAILABLE_IN_ALL
+gboolean         kcp_invocation_send_item_finish  (KcpInvocation  *self,
+                                                   GAsyncResult   *result,
+                                                   GError        **error);
+KCP_AVAILABLE_IN_ALL
+gboolean         kcp_invocation_send_item_wait    (KcpInvocation  *self,
+                                                   JsonNode       *body);
+KCP_AVAILABLE_IN_ALL
 void             kcp_invocation_reply             (KcpInvocation  *self,
                                                    JsonNode       *body);
 KCP_AVAILABLE_IN_ALL

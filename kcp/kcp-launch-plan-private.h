@@ -23,6 +23,10 @@ typedef struct
   KcpCallbackHandler *handler;     /* NULL: none is served */
   GLogLevelFlags log_level;
   gsize frame_limit;
+  guint stream_items;
+  gsize stream_bytes;
+  guint max_in_flight, mailbox_calls;
+  gsize mailbox_bytes;
   int start_timeout;               /* KCP_TIMEOUT_DEFAULT: by whether there is a wrapper */
   int call_timeout;
   int drain_timeout, term_timeout, kill_timeout;
@@ -46,6 +50,10 @@ typedef struct
   GLogLevelFlags log_level;
   gboolean core_dumps;
   gsize frame_limit;
+  guint stream_items;
+  gsize stream_bytes;
+  guint max_in_flight, mailbox_calls;
+  gsize mailbox_bytes;
   int start_timeout, call_timeout;
   int drain_timeout, term_timeout, kill_timeout;
 } KcpLaunchPlan;

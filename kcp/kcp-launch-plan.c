@@ -3,6 +3,7 @@
 
 #include "kcp-error.h"
 #include "kcp-frame-private.h"
+#include "kcp-handshake-private.h"
 #include "kcp-message.h"
 
 #include <sys/auxv.h>
@@ -18,6 +19,11 @@ kcp_launch_settings_init (KcpLaunchSettings *self)
   self->environ = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
   self->log_level = G_LOG_LEVEL_MESSAGE;
   self->frame_limit = KCP_FRAME_DEFAULT_LIMIT;
+  self->stream_items = KCP_STREAM_ITEMS;
+  self->stream_bytes = KCP_STREAM_BYTES;
+  self->max_in_flight = 1024;
+  self->mailbox_calls = 16384;
+  self->mailbox_bytes = 64 * 1024 * 1024;
   self->start_timeout = KCP_TIMEOUT_DEFAULT;
   self->call_timeout = KCP_LAUNCH_CALL_TIMEOUT;
   self->drain_timeout = 2000;
@@ -196,6 +202,11 @@ kcp_launch_plan_new (const KcpLaunchSettings  *self,
   plan->log_level = self->log_level;
   plan->core_dumps = self->core_dumps;
   plan->frame_limit = self->frame_limit;
+  plan->stream_items = self->stream_items;
+  plan->stream_bytes = self->stream_bytes;
+  plan->max_in_flight = self->max_in_flight;
+  plan->mailbox_calls = self->mailbox_calls;
+  plan->mailbox_bytes = self->mailbox_bytes;
   plan->start_timeout = self->start_timeout;
   if (plan->start_timeout == KCP_TIMEOUT_DEFAULT)
     plan->start_timeout = self->wrapper ? KCP_TIMEOUT_NONE : START_TIMEOUT;

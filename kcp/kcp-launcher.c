@@ -287,6 +287,62 @@ kcp_launcher_set_frame_limit (KcpLauncher *self,
 }
 
 /**
+ * kcp_launcher_set_stream_window:
+ * @self: a launcher
+ * @items: how many items of a stream may be under way and not taken; 64 by default
+ * @bytes: how many bytes of them; 1 MiB by default
+ *
+ * Sets how far a producer may be ahead of who reads its stream, in either direction. One item
+ * always fits.
+ */
+void
+kcp_launcher_set_stream_window (KcpLauncher *self,
+                                guint        items,
+                                gsize        bytes)
+{
+  g_return_if_fail (KCP_IS_LAUNCHER (self));
+
+  self->settings.stream_items = CLAMP (items, 1, G_MAXINT32);
+  self->settings.stream_bytes = CLAMP (bytes, 1, (gsize) G_MAXINT32);
+}
+
+/**
+ * kcp_launcher_set_max_in_flight:
+ * @self: a launcher
+ * @calls: how many calls the child is given at the same time; 1024 by default
+ *
+ * Sets how many calls may be unanswered; more wait in the mailbox. Calls made inside a callback
+ * of the child do not count against it.
+ */
+void
+kcp_launcher_set_max_in_flight (KcpLauncher *self,
+                                guint        calls)
+{
+  g_return_if_fail (KCP_IS_LAUNCHER (self));
+
+  self->settings.max_in_flight = MAX (calls, 1);
+}
+
+/**
+ * kcp_launcher_set_mailbox:
+ * @self: a launcher
+ * @calls: how many calls may wait behind those in flight; 16384 by default
+ * @bytes: how many bytes of them; 64 MiB by default
+ *
+ * Sets when a call fails with %KCP_ERROR_BUSY; see also kcp_message_set_wait_for_room().
+ */
+void
+kcp_launcher_set_mailbox (KcpLauncher *self,
+                          guint        calls,
+                          gsize        bytes)
+{
+  g_return_if_fail (KCP_IS_LAUNCHER (self));
+
+  self->settings.mailbox_calls = calls;
+  self->settings.mailbox_bytes = bytes;
+}
+
+/**
  * kcp_launcher_set_start_timeout:
  * @self: a launcher
  * @milliseconds: how long a start may take; %KCP_TIMEOUT_NONE for ever; %KCP_TIMEOUT_DEFAULT for

@@ -60,6 +60,17 @@ KCP_AVAILABLE_IN_ALL
 void         kcp_launcher_set_frame_limit      (KcpLauncher          *self,
                                                 gsize                 bytes);
 KCP_AVAILABLE_IN_ALL
+void         kcp_launcher_set_stream_window    (KcpLauncher          *self,
+                                                guint                 items,
+                                                gsize                 bytes);
+KCP_AVAILABLE_IN_ALL
+void         kcp_launcher_set_max_in_flight    (KcpLauncher          *self,
+                                                guint                 calls);
+KCP_AVAILABLE_IN_ALL
+void         kcp_launcher_set_mailbox          (KcpLauncher          *self,
+                                                guint                 calls,
+                                                gsize                 bytes);
+KCP_AVAILABLE_IN_ALL
 void         kcp_launcher_set_start_timeout    (KcpLauncher          *self,
                                                 int                   milliseconds);
 KCP_AVAILABLE_IN_ALL

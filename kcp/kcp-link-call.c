@@ -20,6 +20,8 @@ on_call_closed (gpointer  owner,
              call->error ? call->error->message : "ended well");
   kcp_link_remove_deadline (self, &call->deadline);
   kcp_channel_forget_call (self->out, call, cancel);
+  kcp_link_mailbox_remove (self, call);
+  kcp_link_mailbox_pump (self);
 }
 
 static void
@@ -35,8 +37,18 @@ on_call_deliver (gpointer  owner,
   kcp_link_run_user (owner, call, notify_call, g_object_ref (call), g_object_unref);
 }
 
+static void
+on_call_credit (gpointer  owner,
+                KcpCall  *call,
+                guint     items,
+                gsize     bytes)
+{
+  kcp_channel_send_credit (((KcpLink *) owner)->out, call, items, bytes);
+}
+
 const KcpCallOps kcp_link_call_ops = {
   .closed = on_call_closed,
+  .credit = on_call_credit,
   .deliver = on_call_deliver,
 };
 
@@ -128,7 +140,12 @@ send_call (KcpLink       *self,
       call->parent = parent_id;
       call->deadline.at = deadline;
     }
-  if (!kcp_channel_send_call (self->out, call, message, trace, parent_id, deadline, error))
+  if (kcp_link_must_wait (self, parent_id))
+    {
+      if (!kcp_link_mailbox_put (self, call, message, trace, deadline, error))
+        return FALSE;
+    }
+  else if (!kcp_channel_send_call (self->out, call, message, trace, parent_id, deadline, error))
     return FALSE;
 
   if (call && deadline > 0)
@@ -161,7 +178,12 @@ static KcpCall *
 new_call (KcpLink    *self,
           KcpMessage *message)
 {
-  return kcp_call_new (&kcp_link_call_ops, self, self->inbox, kcp_message_get_path (message));
+  KcpCall *call = kcp_call_new (&kcp_link_call_ops, self, self->inbox, kcp_message_get_path (message));
+
+  call->credit = self->terms.credit;
+  call->window.max_items = self->terms.our_items;
+  call->window.max_bytes = self->terms.our_bytes;
+  return call;
 }
 
 void

@@ -72,6 +72,8 @@ kcp_link_on_call (gpointer         owner,
   incoming->invocation = kcp_invocation_new (&invocation_ops, self, self->inbox, call->message, call->id,
                                              call->parent, call->deadline_at, call->no_reply);
   kcp_channel_add_invocation (self->in, incoming->invocation);
+  if (self->terms.credit)
+    kcp_invocation_set_window (incoming->invocation, self->terms.their_items, self->terms.their_bytes);
   if (call->deadline_at > 0)
     kcp_link_add_deadline (self, kcp_invocation_deadline (incoming->invocation));
 

@@ -44,10 +44,20 @@ typedef struct
   KcpFrameReader *reader;
 } KcpLinkSocket;
 
+/* What may be under way. */
+typedef struct
+{
+  guint in_flight;          /* calls sent and not answered */
+  guint mailbox_calls;      /* calls waiting behind them */
+  gsize mailbox_bytes;
+} KcpLinkLimits;
+
+#define KCP_LINK_DEFAULT_LIMITS ((KcpLinkLimits) { 1024, 16384, 64 * 1024 * 1024 })
+
 KcpLink      *kcp_link_new             (KcpLinkSide           side,
                                         KcpLinkSocket        *request,
                                         KcpLinkSocket        *callback,
-                                        gsize                 frame_limit,
+                                        const KcpTerms       *terms,
                                         const KcpLinkOps     *ops,
                                         gpointer              owner);
 KcpLink      *kcp_link_ref             (KcpLink              *self);
@@ -55,6 +65,8 @@ void          kcp_link_unref           (KcpLink              *self);
 void          kcp_link_attach          (KcpLink              *self,
                                         GMainContext         *context);
 
+void          kcp_link_set_limits      (KcpLink              *self,
+                                        const KcpLinkLimits  *limits);
 void          kcp_link_set_call_timeout (KcpLink             *self,
                                          int                  milliseconds);
 
@@ -81,6 +93,9 @@ KcpStream    *kcp_link_ask_stream      (KcpLink              *self,
 /* New calls fail with @error from now on; takes it. */
 void          kcp_link_refuse          (KcpLink              *self,
                                         GError               *error);
+/* Sends all calls that wait, so that a frame about the link can come behind them. */
+void          kcp_link_mailbox_send_all (KcpLink             *self);
+/* In flight and waiting. */
 guint         kcp_link_count_calls     (KcpLink              *self);
 guint         kcp_link_count_invocations (KcpLink            *self);
 

@@ -7,7 +7,7 @@ G_BEGIN_DECLS
 
 /* Inside of a link, shared by its halves: kcp-link.c (life, order, what comes in),
  * kcp-link-call.c (calls and blocking waits), kcp-link-invoke.c (calls of the other side),
- * kcp-link-clock.c (deadlines and pings). Nobody else includes it. */
+ * kcp-link-clock.c (deadlines and pings), kcp-link-mailbox.c (calls that wait). Nobody else includes it. */
 
 /* Calls inside calls, both directions counted. */
 #define KCP_LINK_MAX_DEPTH 32
@@ -38,10 +38,16 @@ struct _KcpLink
   gboolean closed;
   GError *refusal;              /* why no new calls are taken; NULL: they are */
   int call_timeout;
+  KcpTerms terms;
 
   KcpChannel *request, *callback;
   KcpChannel *out, *in;         /* the same two: our calls go out, theirs come in */
   gboolean catching_up;         /* inside on_hold() */
+
+  KcpLinkLimits limits;
+  GQueue mailbox;               /* of Mail, see kcp-link-mailbox.c */
+  gsize mailbox_bytes;
+  gboolean pumping;
 
   KcpInbox *inbox;
   GSource *inbox_source;
@@ -90,6 +96,20 @@ guint    kcp_link_depth      (KcpLink        *self,
                               guint64         parent,
                               KcpCall        *ancestor,
                               gboolean       *descends);
+
+gboolean kcp_link_must_wait   (KcpLink          *self,
+                               guint64           parent);
+gboolean kcp_link_mailbox_put (KcpLink          *self,
+                               KcpCall          *call,
+                               KcpMessage       *message,
+                               KcpTraceContext  *trace,
+                               gint64            deadline_at,
+                               GError          **error);
+void     kcp_link_mailbox_remove (KcpLink       *self,
+                                  KcpCall       *call);
+void     kcp_link_mailbox_pump (KcpLink         *self);
+void     kcp_link_mailbox_fail (KcpLink         *self,
+                                const GError    *error);
 
 void     kcp_link_clock_start (KcpLink       *self);
 void     kcp_link_clock_stop  (KcpLink       *self);

@@ -11,7 +11,7 @@
 #define ACCEPT(kind) (1u << KCP_FRAME_##kind)
 
 /* What each side may hear on each socket. Kinds that belong to a feature neither side has
- * announced (CREDIT, SPAN, SET) are in none of them. */
+ * announced (SPAN, SET) are in none of them. */
 static const guint32 accepts[2][2] = {
   [KCP_LINK_HOST] = {
     [KCP_SOCKET_REQUEST] = ACCEPT (ITEM) | ACCEPT (END) | ACCEPT (ERROR) | ACCEPT (STATUS) |
@@ -258,7 +258,18 @@ on_ended (gpointer      owner,
     self->ops->lost (self->owner, error);
 }
 
+static void
+on_room (gpointer    owner,
+         KcpChannel *channel)
+{
+  KcpLink *self = owner;
+
+  if (channel == self->out)
+    kcp_link_mailbox_pump (self);
+}
+
 static const KcpChannelOps channel_ops = {
+  .room = on_room,
   .turn = on_turn,
   .call = kcp_link_on_call,
   .hold = on_hold,
@@ -272,13 +283,18 @@ static const KcpChannelOps channel_ops = {
 static KcpChannel *
 make_channel (KcpLink       *self,
               KcpSocketRole  role,
-              KcpLinkSocket *socket,
-              gsize          frame_limit)
+              KcpLinkSocket *socket)
 {
+  guint32 accepted = accepts[self->side][role];
+
+  /* Credit comes for the answers that this side gives. */
+  if (self->terms.credit && (accepted & ACCEPT (CALL)))
+    accepted |= ACCEPT (CREDIT);
+
   return kcp_channel_new (kcp_socket_role_to_string (role), socket->connection,
-                          g_steal_pointer (&socket->reader), accepts[self->side][role],
+                          g_steal_pointer (&socket->reader), accepted,
                           self->side == KCP_LINK_CHILD && role == KCP_SOCKET_CALLBACK,
-                          frame_limit, &channel_ops, self);
+                          self->terms.frame_limit, &channel_ops, self);
 }
 
 /* Takes the readers of both sockets. */
@@ -286,7 +302,7 @@ KcpLink *
 kcp_link_new (KcpLinkSide       side,
               KcpLinkSocket    *request,
               KcpLinkSocket    *callback,
-              gsize             frame_limit,
+              const KcpTerms   *terms,
               const KcpLinkOps *ops,
               gpointer          owner)
 {
@@ -294,6 +310,9 @@ kcp_link_new (KcpLinkSide       side,
 
   g_ref_count_init (&self->ref_count);
   self->side = side;
+  self->terms = *terms;
+  self->limits = KCP_LINK_DEFAULT_LIMITS;
+  g_queue_init (&self->mailbox);
   self->ops = ops;
   self->owner = owner;
   self->thread = g_thread_self ();
@@ -304,8 +323,8 @@ kcp_link_new (KcpLinkSide       side,
   g_array_set_clear_func (self->deferred, (GDestroyNotify) free_deferred);
   kcp_deadlines_init (&self->deadlines);
 
-  self->request = make_channel (self, KCP_SOCKET_REQUEST, request, frame_limit);
-  self->callback = make_channel (self, KCP_SOCKET_CALLBACK, callback, frame_limit);
+  self->request = make_channel (self, KCP_SOCKET_REQUEST, request);
+  self->callback = make_channel (self, KCP_SOCKET_CALLBACK, callback);
   self->out = side == KCP_LINK_HOST ? self->request : self->callback;
   self->in = side == KCP_LINK_HOST ? self->callback : self->request;
   return self;
@@ -386,6 +405,7 @@ kcp_link_close (KcpLink      *self,
 
   /* While they are told, the tables are whole, so that what belongs together is still known. */
   kcp_channel_fail_calls (self->out, reason);
+  kcp_link_mailbox_fail (self, reason);
   kcp_channel_drop_invocations (self->in);
   kcp_channel_close (self->request);
   kcp_channel_close (self->callback);
@@ -402,6 +422,13 @@ gboolean
 kcp_link_is_whole (KcpLink *self)
 {
   return !self->closed && kcp_channel_is_open (self->request) && kcp_channel_is_open (self->callback);
+}
+
+void
+kcp_link_set_limits (KcpLink             *self,
+                     const KcpLinkLimits *limits)
+{
+  self->limits = *limits;
 }
 
 void
@@ -422,7 +449,7 @@ kcp_link_refuse (KcpLink *self,
 guint
 kcp_link_count_calls (KcpLink *self)
 {
-  return kcp_channel_count_calls (self->out);
+  return kcp_channel_count_calls (self->out) + self->mailbox.length;
 }
 
 guint

@@ -113,6 +113,7 @@ static const struct
     KCP_FIELD_BIT (KCP_FIELD_CONTENT_TYPE) | KCP_FIELD_BIT (KCP_FIELD_CALLBACKS_SENT), 0,
   },
   [KCP_FRAME_ERROR] = { KCP_FIELD_BIT (KCP_FIELD_CALLBACKS_SENT), 0 },
+  [KCP_FRAME_CREDIT] = { KCP_FIELD_BIT (KCP_FIELD_CREDIT), KCP_FIELD_BIT (KCP_FIELD_CREDIT) },
   [KCP_FRAME_GOODBYE] = { 0, 0 },
 };
 
@@ -148,7 +149,7 @@ kcp_codec_read_fields (const KcpFrame  *frame,
   if (fields->present & ~allowed[kind].may)
     return refuse_frame (frame, "with a field that does not belong on it", error);
   if (allowed[kind].must & ~fields->present)
-    return refuse_frame (frame, "without a path", error);
+    return refuse_frame (frame, kind == KCP_FRAME_CALL ? "without a path" : "without a credit", error);
   if (KCP_FIELDS_HAS (fields, KCP_FIELD_PATH) &&
       !kcp_codec_path_is_valid (fields->path, fields->path_length))
     return refuse_frame (frame, "whose path is not 1 to 255 bytes of UTF-8 without control characters",
@@ -156,7 +157,8 @@ kcp_codec_read_fields (const KcpFrame  *frame,
   if (KCP_FIELDS_HAS (fields, KCP_FIELD_CONTENT_TYPE) &&
       !kcp_codec_path_is_valid (fields->content_type, fields->content_type_length))
     return refuse_frame (frame, "whose content type is not 1 to 255 bytes of printable text", error);
-  if ((kind == KCP_FRAME_PING || kind == KCP_FRAME_PONG || kind == KCP_FRAME_CANCEL) && has_body (frame))
+  if ((kind == KCP_FRAME_PING || kind == KCP_FRAME_PONG || kind == KCP_FRAME_CANCEL ||
+       kind == KCP_FRAME_CREDIT) && has_body (frame))
     return refuse_frame (frame, "with a body", error);
 
   return TRUE;

@@ -9,6 +9,7 @@ struct _KcpMessage
 {
   gatomicrefcount ref_count;
   int timeout_ms;
+  gboolean wait_for_room;
   char *path;              /* NULL in a reply or an item */
   char *content_type;      /* NULL: JSON */
   char *baggage;
@@ -350,6 +351,37 @@ kcp_message_set_timeout (KcpMessage *self,
   g_return_if_fail (milliseconds >= KCP_TIMEOUT_DEFAULT);
 
   self->timeout_ms = milliseconds;
+}
+
+/**
+ * kcp_message_get_wait_for_room:
+ * @self: a message
+ *
+ * Returns: whether a call with it waits where another would fail with %KCP_ERROR_BUSY
+ */
+gboolean
+kcp_message_get_wait_for_room (KcpMessage *self)
+{
+  g_return_val_if_fail (self != NULL, FALSE);
+
+  return self->wait_for_room;
+}
+
+/**
+ * kcp_message_set_wait_for_room:
+ * @self: a message that was not sent yet
+ * @wait: whether to wait
+ *
+ * When too many calls are waiting already, a call fails with %KCP_ERROR_BUSY. With @wait it
+ * joins them all the same; its deadline counts from when it was made.
+ */
+void
+kcp_message_set_wait_for_room (KcpMessage *self,
+                               gboolean    wait)
+{
+  g_return_if_fail (self != NULL);
+
+  self->wait_for_room = wait;
 }
 
 /* ---- for the codec ---- */

@@ -67,6 +67,12 @@ KCP_AVAILABLE_IN_ALL
 void             kcp_message_set_timeout       (KcpMessage       *self,
                                                 int               milliseconds);
 
+KCP_AVAILABLE_IN_ALL
+gboolean         kcp_message_get_wait_for_room (KcpMessage       *self);
+KCP_AVAILABLE_IN_ALL
+void             kcp_message_set_wait_for_room (KcpMessage       *self,
+                                                gboolean          wait);
+
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (KcpMessage, kcp_message_unref)
 
 G_END_DECLS

@@ -235,15 +235,19 @@ send_open (KcpProcess *self)
 /* ---- the rendezvous ---- */
 
 static void
-on_joined (gpointer       owner,
-           KcpLinkSocket *request,
-           KcpLinkSocket *callback,
-           gsize          frame_limit)
+on_joined (gpointer        owner,
+           KcpLinkSocket  *request,
+           KcpLinkSocket  *callback,
+           const KcpTerms *terms)
 {
   KcpProcess *self = owner;
+  const KcpLinkLimits limits = {
+    self->plan->max_in_flight, self->plan->mailbox_calls, self->plan->mailbox_bytes,
+  };
 
-  self->link = kcp_link_new (KCP_LINK_HOST, request, callback, frame_limit, &kcp_process_link_ops, self);
+  self->link = kcp_link_new (KCP_LINK_HOST, request, callback, terms, &kcp_process_link_ops, self);
   kcp_link_set_call_timeout (self->link, self->plan->call_timeout);
+  kcp_link_set_limits (self->link, &limits);
   kcp_link_attach (self->link, self->context);
   kcp_process_watch_in_waits (self);
   g_clear_pointer (&self->rendezvous, kcp_rendezvous_free);
@@ -349,9 +353,15 @@ static gboolean
 spawn (KcpProcess  *self,
        GError     **error)
 {
+  const KcpTerms offer = {
+    .frame_limit = self->plan->frame_limit,
+    .our_items = self->plan->stream_items,
+    .our_bytes = self->plan->stream_bytes,
+  };
+
   self->directory = kcp_socket_directory_get (error);
   if (self->directory)
-    self->rendezvous = kcp_rendezvous_new (self->plan->frame_limit, &rendezvous_ops, self, error);
+    self->rendezvous = kcp_rendezvous_new (&offer, &rendezvous_ops, self, error);
   if (self->rendezvous == NULL ||
       !kcp_spawn (self->plan, kcp_rendezvous_get_path (self->rendezvous, KCP_SOCKET_REQUEST),
                   kcp_rendezvous_get_path (self->rendezvous, KCP_SOCKET_CALLBACK),

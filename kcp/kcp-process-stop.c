@@ -48,6 +48,7 @@ say_goodbye (KcpProcess *self)
 
   json_object_set_int_member (goodbye, "grace_ms", self->plan->drain_timeout);
   body = kcp_codec_encode_object (goodbye);
+  kcp_link_mailbox_send_all (self->link);
   kcp_link_send (self->link, KCP_SOCKET_REQUEST, KCP_FRAME_GOODBYE, body);
 }
 

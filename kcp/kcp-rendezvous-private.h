@@ -13,14 +13,16 @@ typedef struct _KcpRendezvous KcpRendezvous;
 typedef struct
 {
   /* Both are joined; takes what it wants of the sockets. The last thing that is told. */
-  void (*joined) (gpointer owner, KcpLinkSocket *request, KcpLinkSocket *callback, gsize frame_limit);
+  void (*joined) (gpointer owner, KcpLinkSocket *request, KcpLinkSocket *callback,
+                     const KcpTerms *terms);
   /* It cannot succeed any more. The last thing that is told. */
   void (*failed) (gpointer owner, const GError *error);
   /* The child has connected to both, the rest of the handshake is under way. */
   void (*connected) (gpointer owner);
 } KcpRendezvousOps;
 
-KcpRendezvous *kcp_rendezvous_new          (gsize                    frame_limit,
+/* @terms: what this side offers; only its own half counts. */
+KcpRendezvous *kcp_rendezvous_new          (const KcpTerms          *terms,
                                             const KcpRendezvousOps  *ops,
                                             gpointer                 owner,
                                             GError                 **error);

@@ -44,7 +44,7 @@ struct _KcpRendezvous
   Listener listeners[2];
   GPtrArray *candidates;     /* of Candidate */
   char token[TOKEN_BYTES * 2 + 1];
-  gsize frame_limit;         /* the smaller one, after a HELLO */
+  KcpTerms offered, agreed;
   int pid;
 };
 
@@ -124,7 +124,10 @@ our_hello (KcpRendezvous *self,
     .protocol_min = KCP_PROTOCOL_MIN,
     .protocol_max = KCP_PROTOCOL_MAX,
     .program = (char *) "kcp " KCP_VERSION_STRING,
-    .frame_limit = self->frame_limit,
+    .frame_limit = self->offered.frame_limit,
+    .credit = TRUE,
+    .stream_items = self->offered.our_items,
+    .stream_bytes = self->offered.our_bytes,
   };
 }
 
@@ -145,7 +148,7 @@ join (Candidate *candidate)
 
   if (self->listeners[0].joined.connection && self->listeners[1].joined.connection)
     self->ops->joined (self->owner, &self->listeners[KCP_SOCKET_REQUEST].joined,
-                       &self->listeners[KCP_SOCKET_CALLBACK].joined, self->frame_limit);
+                       &self->listeners[KCP_SOCKET_CALLBACK].joined, &self->agreed);
 }
 
 /* May free the candidate and the rendezvous. */
@@ -172,14 +175,13 @@ take_hello (Candidate *candidate,
     }
 
   /* It knows the token, so what is wrong from here on is wrong with the child itself. */
-  if (!kcp_hello_agree (&ours, &theirs, &error))
+  if (!kcp_hello_agree (&ours, &theirs, &self->agreed, &error))
     {
       fail (self, candidate, error);
       g_error_free (error);
       return;
     }
 
-  self->frame_limit = MIN (self->frame_limit, theirs.frame_limit);
   join (candidate);
 }
 
@@ -357,7 +359,7 @@ make_token (char    *token,
 }
 
 KcpRendezvous *
-kcp_rendezvous_new (gsize                    frame_limit,
+kcp_rendezvous_new (const KcpTerms          *terms,
                     const KcpRendezvousOps  *ops,
                     gpointer                 owner,
                     GError                 **error)
@@ -366,7 +368,7 @@ kcp_rendezvous_new (gsize                    frame_limit,
 
   self->ops = ops;
   self->owner = owner;
-  self->frame_limit = frame_limit;
+  self->offered = *terms;
   self->candidates = g_ptr_array_new_with_free_func (free_candidate);
   self->directory = kcp_socket_directory_get (error);
 

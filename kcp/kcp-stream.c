@@ -71,7 +71,7 @@ take (KcpStream   *self,
       KcpMessage **item,
       GError     **error)
 {
-  *item = g_queue_pop_head (&self->call->items);
+  *item = kcp_call_pop_item (self->call);
   if (*item)
     return TRUE;
 

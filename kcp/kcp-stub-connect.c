@@ -132,7 +132,7 @@ kcp_stub_connect (KcpSocketRole   role,
                   const char     *path,
                   const char     *token,
                   KcpLinkSocket  *socket,
-                  gsize          *frame_limit,
+                  KcpTerms       *terms,
                   GError        **error)
 {
   g_autoptr (GSocketConnection) connection = connect_to (path, error);
@@ -147,6 +147,7 @@ kcp_stub_connect (KcpSocketRole   role,
     .token = (char *) token,
     .pid = getpid (),
     .frame_limit = KCP_FRAME_DEFAULT_LIMIT,
+    .credit = TRUE,
   };
   int fd;
 
@@ -157,12 +158,14 @@ kcp_stub_connect (KcpSocketRole   role,
   if (!read_hello (fd, reader, &theirs, error))
     return FALSE;
 
-  /* What this side announces is what it enforces; the host may allow more than the default. */
+  /* What this side announces is what it enforces; the host may allow more than the
+   * default. Streams are read with the window that the host has, too. */
   ours.frame_limit = MAX (ours.frame_limit, theirs.frame_limit);
-  if (!write_hello (fd, &ours, error) || !kcp_hello_agree (&ours, &theirs, error))
+  ours.stream_items = theirs.stream_items;
+  ours.stream_bytes = theirs.stream_bytes;
+  if (!write_hello (fd, &ours, error) || !kcp_hello_agree (&ours, &theirs, terms, error))
     return FALSE;
 
-  *frame_limit = MIN (ours.frame_limit, theirs.frame_limit);
   socket->connection = g_steal_pointer (&connection);
   socket->reader = g_steal_pointer (&reader);
   return TRUE;

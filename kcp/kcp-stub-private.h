@@ -30,7 +30,7 @@ gboolean kcp_stub_connect        (KcpSocketRole        role,
                                   const char          *path,
                                   const char          *token,
                                   KcpLinkSocket       *socket,
-                                  gsize               *frame_limit,
+                                  KcpTerms            *terms,
                                   GError             **error);
 
 /* The plugin's log goes to the host from now on, by @link; NULL: no more. */

@@ -374,18 +374,18 @@ connect_both (KcpStub             *self,
 {
   KcpLinkSocket request = { 0 }, callback = { 0 };
   g_autofree char *directory = g_path_get_dirname (environment->request_path);
-  gsize limit = 0;
+  KcpTerms terms = { 0 };
   gboolean connected;
 
   connected = kcp_stub_connect (KCP_SOCKET_REQUEST, environment->request_path, environment->token,
-                                &request, &limit, error) &&
+                                &request, &terms, error) &&
               kcp_stub_connect (KCP_SOCKET_CALLBACK, environment->callback_path, environment->token,
-                                &callback, &limit, error);
+                                &callback, &terms, error);
   if (connected)
     {
       kcp_watchdog_start (g_socket_get_fd (g_socket_connection_get_socket (request.connection)),
                           g_socket_get_fd (g_socket_connection_get_socket (callback.connection)), directory);
-      self->link = kcp_link_new (KCP_LINK_CHILD, &request, &callback, limit, &link_ops, self);
+      self->link = kcp_link_new (KCP_LINK_CHILD, &request, &callback, &terms, &link_ops, self);
     }
 
   g_clear_object (&request.connection);

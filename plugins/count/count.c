@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* How to send a stream without holding up the child: each count is a source of the main loop,
- * which sends a few numbers whenever it is its turn. Other calls are served in between.
+/* How to send a stream without holding up the child or getting ahead of who reads it: a few numbers
+ * at a time, and more when there is room. Other calls are served in between.
  *
  *   count {"to": 3}   ►   {"n": 1}  {"n": 2}  {"n": 3}   end {"count": 3}
  *   running           ►   {"running": 0}
@@ -26,7 +26,7 @@ typedef struct
   gint64 to;
   gint64 total;
   gint64 left;
-  gint64 batch;
+  guint every_ms;
 } Run;
 
 static void
@@ -51,47 +51,80 @@ new_object_with_int (const char *member,
   return node;
 }
 
+static void run_on (Run *run);
+
+static JsonNode *
+next_number (Run *run)
+{
+  run->left--;
+  return new_object_with_int ("n", run->to - run->left);
+}
+
+/* Takes @run. All numbers are sent, or nobody wants them. */
+static void
+run_end (Run *run)
+{
+  if (kcp_invocation_is_open (run->invocation))
+    kcp_invocation_reply (run->invocation, new_object_with_int ("count", run->total));
+  run_free (run);
+}
+
 static gboolean
-run_turn (gpointer data)
+on_timer (gpointer data)
 {
   Run *run = data;
 
-  for (gint64 i = 0; i < run->batch && run->left > 0; i++, run->left--)
-    {
-      gint64 n = run->to - (run->left - 1);
-
-      /* FALSE: cancelled, timed out, or the host is gone. There is nobody to answer to. */
-      if (!kcp_invocation_send_item (run->invocation, new_object_with_int ("n", n)))
-        return G_SOURCE_REMOVE;
-    }
-
-  /* Also where a turn brings us that came only because of the cancellation. */
-  if (!kcp_invocation_is_open (run->invocation))
-    return G_SOURCE_REMOVE;
-
-  if (run->left > 0)
+  if (kcp_invocation_send_item (run->invocation, next_number (run)) && run->left > 0)
     return G_SOURCE_CONTINUE;
 
-  kcp_invocation_reply (run->invocation, new_object_with_int ("count", run->total));
+  run_end (run);
   return G_SOURCE_REMOVE;
 }
 
-/* Takes @run. The rest of it is sent by a source of the main loop. */
+/* Takes @run. One number each time the clock says so. */
 static void
-run_attach (Run   *run,
-            guint  every_ms)
+run_by_clock (Run *run)
 {
-  g_autoptr(GSource) turns = every_ms > 0 ? g_timeout_source_new (every_ms) : g_idle_source_new ();
+  g_autoptr(GSource) ticks = g_timeout_source_new (run->every_ms);
   g_autoptr(GSource) cancelled = NULL;
 
   /* A child source makes its parent ready: a cancellation is noticed at once, not only when the
    * next number is due. */
   cancelled = g_cancellable_source_new (kcp_invocation_get_cancellable (run->invocation));
   g_source_set_dummy_callback (cancelled);
-  g_source_add_child_source (turns, cancelled);
+  g_source_add_child_source (ticks, cancelled);
 
-  g_source_set_callback (turns, run_turn, run, run_free);
-  g_source_attach (turns, g_main_context_get_thread_default ());
+  g_source_set_callback (ticks, on_timer, run, NULL);
+  g_source_attach (ticks, g_main_context_get_thread_default ());
+}
+
+static void
+on_room (GObject      *source,
+         GAsyncResult *result,
+         gpointer      data)
+{
+  Run *run = data;
+
+  if (kcp_invocation_send_item_finish (run->invocation, result, NULL) && run->left > 0)
+    run_on (run);
+  else
+    run_end (run);
+}
+
+/* Takes @run. A batch of numbers; the last one says when there is room for more, and that is never
+ * before the main loop had its turn. */
+static void
+run_on (Run *run)
+{
+  gboolean wanted = TRUE;
+
+  for (int i = 1; i < BATCH && run->left > 1 && wanted; i++)
+    wanted = kcp_invocation_send_item (run->invocation, next_number (run));
+
+  if (wanted && run->left > 0)
+    kcp_invocation_send_item_async (run->invocation, next_number (run), on_room, run);
+  else
+    run_end (run);
 }
 
 /* Reads an optional integer; without one @value stays as it is. */
@@ -124,11 +157,10 @@ read_int (JsonObject  *object,
 
 static Run *
 run_new (KcpInvocation  *invocation,
-         gint64         *every_ms,
          GError        **error)
 {
   JsonNode *body = kcp_invocation_get_body (invocation, error);
-  gint64 from = 1, to = 0;
+  gint64 from = 1, to = 0, every_ms = 0;
   JsonObject *object;
   Run *run;
 
@@ -145,7 +177,7 @@ run_new (KcpInvocation  *invocation,
   object = json_node_get_object (body);
   if (!read_int (object, "to", G_MININT64, G_MAXINT64, &to, error) ||
       !read_int (object, "from", G_MININT64, G_MAXINT64, &from, error) ||
-      !read_int (object, "every_ms", 0, G_MAXINT32, every_ms, error))
+      !read_int (object, "every_ms", 0, G_MAXINT32, &every_ms, error))
     return NULL;
 
   /* The count at the end has to fit as well. */
@@ -161,7 +193,7 @@ run_new (KcpInvocation  *invocation,
   run->to = to;
   run->total = from <= to ? to - from + 1 : 0;
   run->left = run->total;
-  run->batch = *every_ms > 0 ? 1 : BATCH;
+  run->every_ms = (guint) every_ms;
   return run;
 }
 
@@ -171,8 +203,7 @@ handle_count (gpointer       self,
 {
   Counter *counter = self;
   GError *error = NULL;
-  gint64 every_ms = 0;
-  Run *run = run_new (invocation, &every_ms, &error);
+  Run *run = run_new (invocation, &error);
 
   if (run == NULL)
     {
@@ -183,11 +214,10 @@ handle_count (gpointer       self,
   run->counter = g_rc_box_acquire (counter);
   counter->running++;
 
-  /* A short count is done within this turn. */
-  if (run_turn (run) == G_SOURCE_REMOVE)
-    run_free (run);
+  if (run->every_ms > 0 && run->left > 0)
+    run_by_clock (run);
   else
-    run_attach (run, (guint) every_ms);
+    run_on (run);
 }
 
 static void

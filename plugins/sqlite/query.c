@@ -161,7 +161,7 @@ query_run (sqlite3        *db,
 
       if (row == NULL)
         return FALSE;
-      if (!kcp_invocation_send_item (invocation, row))
+      if (!kcp_invocation_send_item_wait (invocation, row))
         return TRUE;
       rows++;
     }
