@@ -30,7 +30,18 @@ enum
 static GParamSpec *props[N_PROPS];
 static guint signals[N_SIGNALS];
 
-G_DEFINE_FINAL_TYPE (KcpActor, kcp_actor, G_TYPE_OBJECT)
+static void
+callable_iface_init (KcpCallableInterface *iface)
+{
+  iface->ask_async = (void (*) (KcpCallable *, KcpMessage *, GCancellable *, GAsyncReadyCallback,
+                                gpointer)) kcp_actor_ask_async;
+  iface->ask_finish = (KcpMessage *(*) (KcpCallable *, GAsyncResult *, GError **)) kcp_actor_ask_finish;
+  iface->tell = (gboolean (*) (KcpCallable *, KcpMessage *, GError **)) kcp_actor_tell;
+  iface->ask_stream = (KcpStream *(*) (KcpCallable *, KcpMessage *, GCancellable *)) kcp_actor_ask_stream;
+}
+
+G_DEFINE_FINAL_TYPE_WITH_CODE (KcpActor, kcp_actor, G_TYPE_OBJECT,
+                               G_IMPLEMENT_INTERFACE (KCP_TYPE_CALLABLE, callable_iface_init))
 
 /* The handle goes; the child is stopped by what lives on behind it. */
 static void

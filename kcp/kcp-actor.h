@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "kcp-callable.h"
 #include "kcp-exit-report.h"
 #include "kcp-manifest.h"
 #include "kcp-stream.h"

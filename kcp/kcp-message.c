@@ -10,6 +10,7 @@ struct _KcpMessage
   gatomicrefcount ref_count;
   int timeout_ms;
   gboolean wait_for_room;
+  gboolean idempotent;
   char *path;              /* NULL in a reply or an item */
   char *content_type;      /* NULL: JSON */
   char *baggage;
@@ -351,6 +352,37 @@ kcp_message_set_timeout (KcpMessage *self,
   g_return_if_fail (milliseconds >= KCP_TIMEOUT_DEFAULT);
 
   self->timeout_ms = milliseconds;
+}
+
+/**
+ * kcp_message_get_idempotent:
+ * @self: a message
+ *
+ * Returns: whether a call with it may be made twice
+ */
+gboolean
+kcp_message_get_idempotent (KcpMessage *self)
+{
+  g_return_val_if_fail (self != NULL, FALSE);
+
+  return self->idempotent;
+}
+
+/**
+ * kcp_message_set_idempotent:
+ * @self: a message that was not sent yet
+ * @idempotent: whether it does no harm if the call is made twice
+ *
+ * Says that a #KcpSupervisor or a #KcpPool may make the call once more, in another process, when
+ * the child has died over it.
+ */
+void
+kcp_message_set_idempotent (KcpMessage *self,
+                            gboolean    idempotent)
+{
+  g_return_if_fail (self != NULL);
+
+  self->idempotent = idempotent;
 }
 
 /**

@@ -68,6 +68,11 @@ void             kcp_message_set_timeout       (KcpMessage       *self,
                                                 int               milliseconds);
 
 KCP_AVAILABLE_IN_ALL
+gboolean         kcp_message_get_idempotent    (KcpMessage       *self);
+KCP_AVAILABLE_IN_ALL
+void             kcp_message_set_idempotent    (KcpMessage       *self,
+                                                gboolean          idempotent);
+KCP_AVAILABLE_IN_ALL
 gboolean         kcp_message_get_wait_for_room (KcpMessage       *self);
 KCP_AVAILABLE_IN_ALL
 void             kcp_message_set_wait_for_room (KcpMessage       *self,

@@ -4,6 +4,7 @@
 /* What a host includes. Plugins include <kcp-plugin.h> instead. */
 
 #include "kcp-actor.h"
+#include "kcp-callable.h"
 #include "kcp-callback-handler.h"
 #include "kcp-callback-router.h"
 #include "kcp-error.h"
