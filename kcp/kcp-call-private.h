@@ -3,6 +3,7 @@
 
 #include "kcp-deadlines-private.h"
 #include "kcp-inbox-private.h"
+#include "kcp-invocation-private.h"
 #include "kcp-message.h"
 
 G_BEGIN_DECLS
@@ -40,6 +41,7 @@ struct _KcpCall
 
   guint64 id;               /* 0 until it is sent */
   guint64 parent;           /* the invocation inside which it was made; 0 for none */
+  KcpInvocation *outer;     /* the same, kept: the user goes on inside of it; NULL for none */
   char *path;
   KcpDeadline deadline;
   GCancellable *cancellable;

@@ -43,8 +43,8 @@ guint64        kcp_invocation_get_parent  (KcpInvocation          *self);
 const guint64 *kcp_invocation_peek_id     (KcpInvocation          *self);
 KcpDeadline   *kcp_invocation_deadline    (KcpInvocation          *self);
 
-/* Nobody wants the answer any more: what is sent from now on is dropped, and the cancellable
- * is triggered. In the thread of the link. */
+/* It was answered, or nobody wants an answer any more: what is sent from now on is dropped, and
+ * unless its handler has answered, the cancellable is triggered. In the thread of the link. */
 void           kcp_invocation_close       (KcpInvocation          *self);
 
 G_END_DECLS

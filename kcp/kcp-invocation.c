@@ -47,17 +47,19 @@ static void answer (KcpInvocation *self,
  */
 G_DEFINE_BOXED_TYPE (KcpInvocation, kcp_invocation, kcp_invocation_ref, kcp_invocation_unref)
 
-static void
+/* FALSE: the handler was first, or nobody waits. */
+static gboolean
 answer_for_handler (KcpInvocation *self,
                     KcpError       code,
                     const char    *what)
 {
   if (!g_atomic_int_compare_and_exchange (&self->answered, NOT_ANSWERED, ANSWERED_BY_LIBRARY) ||
       g_atomic_int_get (&self->closed))
-    return;
+    return FALSE;
 
   answer (self, KCP_ANSWER_ERROR, NULL,
           g_error_new (KCP_ERROR, (int) code, "call “%s”: %s", kcp_invocation_get_path (self), what));
+  return TRUE;
 }
 
 static void
@@ -66,8 +68,9 @@ deadline_passed (KcpDeadline *deadline)
   KcpInvocation *self = (KcpInvocation *) ((guint8 *) deadline - G_STRUCT_OFFSET (KcpInvocation, deadline));
 
   kcp_invocation_keep (self);
-  answer_for_handler (self, KCP_ERROR_TIMED_OUT, "the deadline passed before the handler answered");
-  kcp_invocation_close (self);
+  /* An answer that is on its way from another thread still counts: then there is nothing to close. */
+  if (answer_for_handler (self, KCP_ERROR_TIMED_OUT, "the deadline passed before the handler answered"))
+    kcp_invocation_close (self);
   kcp_invocation_release (self);
 }
 
@@ -323,6 +326,10 @@ kcp_invocation_close (KcpInvocation *self)
 
   self->owner = NULL;
   g_atomic_int_set (&self->closed, 1);
+  /* A handler that has answered is done: what it still has under way was not cancelled. */
+  if (g_atomic_int_get (&self->answered) == ANSWERED_BY_HANDLER)
+    return;
+
   g_atomic_int_set (&self->cancelled, 1);
   cancellable = g_atomic_pointer_get (&self->cancellable);
   if (cancellable)
@@ -389,7 +396,7 @@ take_turn (KcpInvocation *self)
   if (g_atomic_int_compare_and_exchange (&self->answered, NOT_ANSWERED, ANSWERED_BY_HANDLER))
     return !g_atomic_int_get (&self->closed);
 
-  if (g_atomic_int_get (&self->answered) == ANSWERED_BY_HANDLER && !g_atomic_int_get (&self->closed))
+  if (g_atomic_int_get (&self->answered) == ANSWERED_BY_HANDLER && !g_atomic_int_get (&self->cancelled))
     g_warning ("call “%s” was answered twice; the second answer is dropped", kcp_invocation_get_path (self));
   return FALSE;
 }
