@@ -204,9 +204,10 @@ next_done (GObject      *source,
     {
       HostExit status = host_exit_for_call (error);
 
-      /* How a child died is told when all is known about it. */
+      /* How a child died is told when all is known about it. The library's own complaints name the
+       * call, those of a plugin do not. */
       if (status != HOST_EXIT_INTERRUPTED && status != HOST_EXIT_CHILD_DIED)
-        host_complain_error (self->path, error);
+        host_complain_error (g_str_has_prefix (error->message, "call “") ? NULL : self->path, error);
       end (self, status);
     }
 }

@@ -2,8 +2,11 @@
 #include "kcp-host-callback-command.h"
 #include "kcp-host-request.h"
 
+#include <errno.h>
 #include <glib/gi18n.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 /* Commands of one path that run at the same time; the other callbacks wait for their turn. */
 #define MAX_RUNNING 16
@@ -156,15 +159,51 @@ run_cancelled (GCancellable *cancellable,
   g_subprocess_force_exit (run->process);
 }
 
+/* A file in memory, not a pipe: a command that leaves its input unread does not break anything. */
+static int
+open_input (const char  *text,
+            GError     **error)
+{
+  gsize left = strlen (text);
+  int fd = memfd_create ("kcp-callback", MFD_CLOEXEC);
+
+  while (fd >= 0 && left > 0)
+    {
+      gssize n = write (fd, text, left);
+
+      if (n < 0 && errno != EINTR)
+        break;
+      text += MAX (n, 0);
+      left -= (gsize) MAX (n, 0);
+    }
+
+  if (fd < 0 || left > 0 || lseek (fd, 0, SEEK_SET) != 0)
+    {
+      g_set_error_literal (error, G_IO_ERROR, g_io_error_from_errno (errno), g_strerror (errno));
+      if (fd >= 0)
+        close (fd);
+      return -1;
+    }
+
+  return fd;
+}
+
 static GSubprocess *
 spawn (HostCallbackCommand  *self,
        KcpInvocation        *invocation,
        GError              **error)
 {
+  JsonNode *body = kcp_invocation_get_body (invocation, error);
+  g_autofree char *text = body ? kcp_json_to_string (body, error) : NULL;
+  g_autofree char *line = text ? g_strconcat (text, "\n", NULL) : NULL;
   g_autoptr (GSubprocessLauncher) launcher = NULL;
+  int input = line ? open_input (line, error) : -1;
 
-  launcher = g_subprocess_launcher_new (G_SUBPROCESS_FLAGS_STDIN_PIPE | G_SUBPROCESS_FLAGS_STDOUT_PIPE |
-                                        G_SUBPROCESS_FLAGS_STDERR_PIPE);
+  if (input < 0)
+    return NULL;
+
+  launcher = g_subprocess_launcher_new (G_SUBPROCESS_FLAGS_STDOUT_PIPE | G_SUBPROCESS_FLAGS_STDERR_PIPE);
+  g_subprocess_launcher_take_stdin_fd (launcher, input);
   g_subprocess_launcher_setenv (launcher, "KCP_CALLBACK_PATH", kcp_invocation_get_path (invocation), TRUE);
   return g_subprocess_launcher_spawnv (launcher, (const char *const *) self->argv, error);
 }
@@ -174,15 +213,10 @@ start_run (HostCallbackCommand *self,
            KcpInvocation       *invocation)
 {
   GCancellable *cancellable = kcp_invocation_get_cancellable (invocation);
-  g_autoptr (GBytes) input = NULL;
-  g_autoptr (GSubprocess) process = NULL;
   g_autoptr (GError) error = NULL;
-  g_autofree char *text = NULL;
-  JsonNode *body = kcp_invocation_get_body (invocation, &error);
+  g_autoptr (GSubprocess) process = spawn (self, invocation, &error);
   Run *run;
 
-  text = body ? kcp_json_to_string (body, &error) : NULL;
-  process = text ? spawn (self, invocation, &error) : NULL;
   if (process == NULL)
     {
       kcp_invocation_fail_printf (invocation, KCP_ERROR, KCP_ERROR_HANDLER_FAILED,
@@ -195,15 +229,9 @@ start_run (HostCallbackCommand *self,
   run->owner = g_object_ref (self);
   run->invocation = kcp_invocation_ref (invocation);
   run->process = g_object_ref (process);
-  if (cancellable)
-    run->cancel_handler = g_signal_connect (cancellable, "cancelled", G_CALLBACK (run_cancelled), run);
+  run->cancel_handler = g_signal_connect (cancellable, "cancelled", G_CALLBACK (run_cancelled), run);
   self->n_running++;
-
-  /* A command may leave its input unread: a broken pipe there is no failure of communicate(). */
-  text = g_realloc (text, strlen (text) + 2);
-  strcat (text, "\n");
-  input = g_bytes_new (text, strlen (text));
-  g_subprocess_communicate_async (process, input, NULL, run_done, run);
+  g_subprocess_communicate_async (process, NULL, cancellable, run_done, run);
 }
 
 static void
@@ -287,5 +315,11 @@ host_callback_command_add (KcpCallbackRouter  *router,
       return FALSE;
     }
 
-  return kcp_callback_router_add (router, path, KCP_CALLBACK_HANDLER (self), error);
+  if (!kcp_callback_router_add (router, path, KCP_CALLBACK_HANDLER (self), error))
+    {
+      g_prefix_error (error, "--callback %s: ", setting);
+      return FALSE;
+    }
+
+  return TRUE;
 }

@@ -306,7 +306,7 @@ host_calls_cancel (HostCalls  *self,
 
   g_queue_remove (&self->waiting, call);
   self->waiting_bytes -= call->size;
-  g_cancellable_set_error_if_cancelled (call->cancellable, &error);
+  g_set_error_literal (&error, G_IO_ERROR, G_IO_ERROR_CANCELLED, "the call was cancelled before it was sent");
   emit_error (self, call, error);
   g_hash_table_remove (self->calls, id);
 }

@@ -136,6 +136,9 @@ line_read (gpointer    data,
 {
   HostConversation *self = data;
 
+  if (self->input_ended)
+    return;
+
   self->n_lines++;
   if (self->prompt)
     host_prompt_taken (self->prompt);
@@ -154,7 +157,7 @@ input_over (gpointer      data,
       self->n_bad++;
       host_complain_error ("stdin", error);
     }
-  host_conversation_end_input (self);
+  host_conversation_end_input (self, FALSE);
 }
 
 static const HostReaderFuncs reader_funcs = { line_read, input_over };
@@ -286,13 +289,14 @@ host_conversation_set_actor (HostConversation *self,
 }
 
 void
-host_conversation_end_input (HostConversation *self)
+host_conversation_end_input (HostConversation *self,
+                             gboolean          drain)
 {
   if (self->input_ended)
     return;
 
   self->input_ended = TRUE;
-  host_reader_set_paused (self->reader, TRUE);
+  host_reader_set_paused (self->reader, !drain);
   if (self->prompt)
     host_prompt_hide (self->prompt);
   if (self->callbacks)
@@ -318,6 +322,17 @@ host_conversation_print (HostConversation *self,
                          const char       *text)
 {
   emit (self, g_strdup (text));
+}
+
+void
+host_conversation_make_way (HostConversation *self)
+{
+  if (self->prompt == NULL || self->input_ended)
+    return;
+
+  host_prompt_hide (self->prompt);
+  host_writer_drain (self->writer, LAST_WORDS_MS);
+  host_prompt_show (self->prompt, FALSE);
 }
 
 guint64

@@ -40,8 +40,10 @@ void              host_conversation_begin        (HostConversation            *s
 void              host_conversation_set_actor    (HostConversation            *self,
                                                   KcpActor                    *actor);
 
-/* Takes no more input: as if it had ended here. */
-void              host_conversation_end_input    (HostConversation            *self);
+/* Takes no more input: as if it had ended here. With @drain what still comes is read and dropped, so
+ * that its writer does not get stuck. */
+void              host_conversation_end_input    (HostConversation            *self,
+                                                  gboolean                     drain);
 
 /* Lets go of the descriptor; what is not written yet, or comes later, is dropped. */
 void              host_conversation_close_output (HostConversation            *self);
@@ -52,6 +54,9 @@ void              host_conversation_cancel_all   (HostConversation            *s
 /* Writes what is no answer, such as a greeting. */
 void              host_conversation_print        (HostConversation            *self,
                                                   const char                  *text);
+
+/* Clears the terminal's line for text that goes to stderr. */
+void              host_conversation_make_way     (HostConversation            *self);
 
 guint64           host_conversation_get_n_failed (HostConversation            *self);
 guint64           host_conversation_get_n_bad    (HostConversation            *self);

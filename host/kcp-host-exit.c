@@ -67,7 +67,6 @@ remedy_for (const GError *error)
     KcpError code;
     const char *text;
   } remedies[] = {
-    { KCP_ERROR_SPAWN_FAILED, N_("--stub PATH names another kcp-child") },
     { KCP_ERROR_HANDSHAKE_TIMED_OUT, N_("--start-timeout SEC gives it longer") },
     { KCP_ERROR_VERSION_MISMATCH, N_("install kcp-host and kcp-child of the same release") },
     { KCP_ERROR_PLUGIN_ABI, N_("build the plugin again with this release's kcp-plugin.h") },

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "kcp-host-conversation.h"
+#include "kcp-host-log.h"
 #include "kcp-host-verbs.h"
 
 #include <gio/gunixinputstream.h>
@@ -59,6 +60,14 @@ broken (gpointer      data,
 
 static const HostConversationFuncs funcs = { done, broken };
 
+static void
+make_way (gpointer data)
+{
+  Lines *self = data;
+
+  host_conversation_make_way (self->conversation);
+}
+
 static gboolean
 prepare (HostSession  *session,
          char        **args,
@@ -73,6 +82,8 @@ prepare (HostSession  *session,
   self->conversation = host_conversation_new (session, input, STDOUT_FILENO, style, self->console,
                                               &funcs, self);
   session->data = self;
+  if (self->console)
+    host_log_set_before (make_way, self);
 
   host_conversation_begin (self->conversation);
   return TRUE;
@@ -125,7 +136,7 @@ interrupted (HostSession *session,
 
   /* Not done(): calls in flight get the time of the stop to end, and their answers are printed. */
   host_session_finish (session, HOST_EXIT_INTERRUPTED);
-  host_conversation_end_input (self->conversation);
+  host_conversation_end_input (self->conversation, FALSE);
   return TRUE;
 }
 
@@ -136,7 +147,7 @@ exited (HostSession   *session,
   Lines *self = session->data;
 
   self->child_died = TRUE;
-  host_conversation_end_input (self->conversation);
+  host_conversation_end_input (self->conversation, FALSE);
 }
 
 static void
@@ -144,6 +155,7 @@ lines_free (gpointer data)
 {
   Lines *self = data;
 
+  host_log_set_before (NULL, NULL);
   host_conversation_free (self->conversation);
   g_free (self);
 }

@@ -4,6 +4,8 @@
 #include <string.h>
 
 static GLogLevelFlags wanted;
+static void (*before) (gpointer data);
+static gpointer before_data;
 
 /* Those that the library passes on for a plugin carry fields of its own. */
 static gboolean
@@ -26,6 +28,9 @@ write_log (GLogLevelFlags   level,
   if ((level & G_LOG_LEVEL_MASK) > wanted)
     return G_LOG_WRITER_HANDLED;
 
+  if (before && g_main_context_is_owner (NULL))
+    before (before_data);
+
   /* GLib's own choice hides info and debug unless G_MESSAGES_DEBUG names the domain; the user has
    * asked for those of the plugin by --log-level. */
   if ((level & (G_LOG_LEVEL_INFO | G_LOG_LEVEL_DEBUG)) && is_from_plugin (fields, n_fields))
@@ -40,4 +45,12 @@ host_log_setup (GLogLevelFlags level)
   wanted = level;
   g_log_writer_default_set_use_stderr (TRUE);
   g_log_set_writer_func (write_log, NULL, NULL);
+}
+
+void
+host_log_set_before (void     (*func) (gpointer data),
+                     gpointer   data)
+{
+  before = func;
+  before_data = data;
 }

@@ -186,8 +186,12 @@ exited (HostSession   *session,
 {
   Run *self = session->data;
 
-  /* The command learns of it by errors. */
+  /* The command learns of it by the errors of its calls, and by the end of its input. */
   self->child_died = TRUE;
+  if (self->conversation)
+    host_conversation_end_input (self->conversation, TRUE);
+  else
+    host_session_finish (session, HOST_EXIT_CHILD_DIED);
 }
 
 static void

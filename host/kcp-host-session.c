@@ -222,32 +222,48 @@ prepare_callbacks (HostSession  *self,
   return TRUE;
 }
 
-static gboolean
-prepare (HostSession  *self,
-         GError      **error)
-{
-  self->launcher = kcp_launcher_new (self->options->plugin);
-  configure_child (self->launcher, self->options);
-  configure_limits (self->launcher, self->options);
-
-  return prepare_callbacks (self, error) && self->verb->prepare (self, self->options->args, error);
-}
-
 static void
-complain_usage (const HostVerb *verb,
-                const GError   *error)
+complain_usage (const char   *usage,
+                const GError *error)
 {
   host_complain ("%s", error->message);
-  if (error->domain == G_SPAWN_ERROR)
-    return;
-  if (verb->name)
+  if (usage)
     {
       /* Translators: the arguments of a command follow */
-      g_printerr (_("Usage: kcp-host [OPTION…] PLUGIN [KEY=VALUE…] %s"), _(verb->usage));
+      g_printerr (_("Usage: kcp-host [OPTION…] PLUGIN [KEY=VALUE…] %s"), _(usage));
       g_printerr ("\n");
     }
   else
     g_printerr ("%s\n", _("“kcp-host --help” shows how to use it."));
+}
+
+/* The exit status if there is nothing to start. */
+static HostExit
+prepare (HostSession *self)
+{
+  g_autoptr (GError) error = NULL;
+
+  self->launcher = kcp_launcher_new (self->options->plugin);
+  configure_child (self->launcher, self->options);
+  configure_limits (self->launcher, self->options);
+
+  if (!prepare_callbacks (self, &error))
+    {
+      complain_usage (NULL, error);
+      return HOST_EXIT_USAGE;
+    }
+
+  if (self->verb->prepare (self, self->options->args, &error))
+    return HOST_EXIT_OK;
+
+  if (error->domain == G_SPAWN_ERROR)
+    {
+      host_complain ("%s", error->message);
+      return HOST_EXIT_COMMAND_NOT_FOUND;
+    }
+
+  complain_usage (self->verb->usage, error);
+  return HOST_EXIT_USAGE;
 }
 
 static void
@@ -278,19 +294,14 @@ host_session_run (HostOptions    *options,
                   const HostVerb *verb)
 {
   HostSession self = { .verb = verb, .options = options };
-  g_autoptr (GError) error = NULL;
 
   host_style_init (&self.out, STDOUT_FILENO, options->color);
   self.loop = g_main_loop_new (NULL, FALSE);
   self.start_cancellable = g_cancellable_new ();
 
-  if (prepare (&self, &error))
+  self.exit_status = prepare (&self);
+  if (self.exit_status == HOST_EXIT_OK)
     run (&self);
-  else
-    {
-      complain_usage (verb, error);
-      self.exit_status = error->domain == G_SPAWN_ERROR ? HOST_EXIT_COMMAND_NOT_FOUND : HOST_EXIT_USAGE;
-    }
 
   /* What was cancelled just now still comes back, and lets go of what it holds. */
   settle ();

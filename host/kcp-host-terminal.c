@@ -1,11 +1,49 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "kcp-host-terminal.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 #define DEFAULT_WIDTH 80
+
+static void
+print_to (FILE       *stream,
+          const char *text)
+{
+  const char *charset;
+  g_autofree char *target = NULL;
+  g_autofree char *converted = NULL;
+
+  if (!g_get_charset (&charset))
+    {
+      target = g_strconcat (charset, "//TRANSLIT", NULL);
+      converted = g_convert_with_fallback (text, -1, target, "UTF-8", "?", NULL, NULL, NULL);
+    }
+
+  fputs (converted ? converted : text, stream);
+  fflush (stream);
+}
+
+static void
+print_out (const char *text)
+{
+  print_to (stdout, text);
+}
+
+static void
+print_err (const char *text)
+{
+  print_to (stderr, text);
+}
+
+void
+host_print_setup (void)
+{
+  g_set_print_handler (print_out);
+  g_set_printerr_handler (print_err);
+}
 
 static gboolean
 wants_color (HostColor color,

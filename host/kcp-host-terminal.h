@@ -33,6 +33,10 @@ typedef enum
   HOST_PAINT_WORD,
 } HostPaint;
 
+/* Lets g_print() and g_printerr() write what comes closest in a charset that has no quotes like
+ * “these”, instead of question marks. After setlocale(). */
+void        host_print_setup  (void);
+
 void        host_style_init   (HostStyle        *style,
                                int               fd,
                                HostColor         color);

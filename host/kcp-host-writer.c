@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <gio/gio.h>
-#include <glib-unix.h>
 #include <limits.h>
 #include <poll.h>
 #include <string.h>
@@ -28,9 +27,18 @@ struct _HostWriter
   gsize written;          /* so many are out already */
   gboolean full;          /* somebody was told to wait: drained() is due */
   gboolean broken;
-  guint out_source;       /* waits for room, while there is backlog */
-  guint gone_source;      /* notices that nobody reads any more, even while nothing is written */
+
+  /* Waits for room while there is backlog, and always for the reader to go away. Made once: adding
+   * a source for each line costs more than writing the line. */
+  GSource *source;
+  gpointer tag;
 };
+
+typedef struct
+{
+  GSource source;
+  HostWriter *writer;     /* borrowed */
+} WriterSource;
 
 void
 host_writer_close (HostWriter *self)
@@ -39,8 +47,9 @@ host_writer_close (HostWriter *self)
   self->full = FALSE;
   g_string_truncate (self->backlog, 0);
   self->written = 0;
-  g_clear_handle_id (&self->out_source, g_source_remove);
-  g_clear_handle_id (&self->gone_source, g_source_remove);
+  if (self->source)
+    g_source_destroy (self->source);
+  g_clear_pointer (&self->source, g_source_unref);
 }
 
 static void
@@ -56,14 +65,15 @@ set_broken (HostWriter   *self,
 
 /* A pipe that polls as writable takes PIPE_BUF bytes without blocking, no more is certain. */
 static gssize
-write_some (HostWriter *self)
+write_some (HostWriter *self,
+            gboolean    ready)
 {
   gsize left = self->backlog->len - self->written;
-  struct pollfd ready = { .fd = self->fd, .events = POLLOUT };
+  struct pollfd room = { .fd = self->fd, .events = POLLOUT };
 
   if (!self->is_file)
     {
-      if (poll (&ready, 1, 0) == 0)
+      if (!ready && poll (&room, 1, 0) == 0)
         return 0;
       left = MIN (left, PIPE_BUF);
     }
@@ -71,16 +81,18 @@ write_some (HostWriter *self)
   return write (self->fd, self->backlog->str + self->written, left);
 }
 
-/* FALSE once it is broken. */
+/* With @ready the descriptor has just been polled. FALSE once it is broken. */
 static gboolean
-flush (HostWriter *self)
+flush (HostWriter *self,
+       gboolean    ready)
 {
   gsize turn = 0;
 
   while (self->written < self->backlog->len && turn < TURN)
     {
-      gssize n = write_some (self);
+      gssize n = write_some (self, ready);
 
+      ready = FALSE;
       if (n > 0)
         {
           self->written += (gsize) n;
@@ -115,39 +127,35 @@ flush (HostWriter *self)
 }
 
 static gboolean
-out_ready (int          fd,
-           GIOCondition condition,
-           gpointer     user_data)
+writer_dispatch (GSource     *source,
+                 GSourceFunc  callback,
+                 gpointer     user_data)
 {
-  HostWriter *self = user_data;
-  gboolean go_on;
+  HostWriter *self = ((WriterSource *) source)->writer;
+  GIOCondition condition = g_source_query_unix_fd (source, self->tag);
 
-  if (!flush (self))
-    return G_SOURCE_REMOVE;
+  if (host_writer_get_backlog (self) == 0)
+    {
+      if (condition & (G_IO_ERR | G_IO_HUP | G_IO_NVAL))
+        set_broken (self, NULL);
+      return G_SOURCE_CONTINUE;
+    }
 
-  go_on = host_writer_get_backlog (self) > 0;
-  if (!go_on)
-    self->out_source = 0;
-  if (self->full && host_writer_get_backlog (self) <= LOW_WATER)
+  if (!flush (self, TRUE))
+    return G_SOURCE_CONTINUE;
+
+  if (host_writer_get_backlog (self) == 0)
+    g_source_modify_unix_fd (source, self->tag, G_IO_ERR);
+  if (host_writer_get_backlog (self) <= LOW_WATER)
     self->full = FALSE;
 
-  /* The last thing done: it may free us. */
+  /* The last thing done: it may close us. */
   if (!self->full)
     self->funcs->drained (self->data);
-  return go_on ? G_SOURCE_CONTINUE : G_SOURCE_REMOVE;
+  return G_SOURCE_CONTINUE;
 }
 
-static gboolean
-reader_gone (int          fd,
-             GIOCondition condition,
-             gpointer     user_data)
-{
-  HostWriter *self = user_data;
-
-  self->gone_source = 0;
-  set_broken (self, NULL);
-  return G_SOURCE_REMOVE;
-}
+static GSourceFuncs source_funcs = { .dispatch = writer_dispatch };
 
 HostWriter *
 host_writer_new (int                    fd,
@@ -162,8 +170,11 @@ host_writer_new (int                    fd,
   self->funcs = funcs;
   self->data = data;
   self->backlog = g_string_new (NULL);
-  if (!self->is_file)
-    self->gone_source = g_unix_fd_add (fd, G_IO_ERR, reader_gone, self);
+
+  self->source = g_source_new (&source_funcs, sizeof (WriterSource));
+  ((WriterSource *) self->source)->writer = self;
+  self->tag = g_source_add_unix_fd (self->source, fd, G_IO_ERR);
+  g_source_attach (self->source, NULL);
   return self;
 }
 
@@ -180,15 +191,16 @@ host_writer_add (HostWriter *self,
                  const char *text,
                  gssize      length)
 {
-  if (self->broken)
+  if (length < 0)
+    length = (gssize) strlen (text);
+  if (self->broken || length == 0)
     return;
 
+  if (host_writer_get_backlog (self) == 0)
+    g_source_modify_unix_fd (self->source, self->tag, G_IO_OUT | G_IO_ERR);
+
+  /* Written in the next turn of the loop, together with what else this turn brings. */
   g_string_append_len (self->backlog, text, length);
-  if (self->out_source != 0 || !flush (self))
-    return;
-
-  if (host_writer_get_backlog (self) > 0)
-    self->out_source = g_unix_fd_add (self->fd, G_IO_OUT, out_ready, self);
 }
 
 gsize
@@ -216,7 +228,7 @@ host_writer_drain (HostWriter *self,
       gint64 left = (deadline - g_get_monotonic_time ()) / 1000;
       struct pollfd ready = { .fd = self->fd, .events = POLLOUT };
 
-      if (left <= 0 || poll (&ready, 1, (int) left) <= 0 || !flush (self))
+      if (left <= 0 || poll (&ready, 1, (int) left) <= 0 || !flush (self, TRUE))
         return;
     }
 }

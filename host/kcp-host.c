@@ -80,6 +80,7 @@ main (int    argc,
 
   g_set_prgname ("kcp-host");
   setup_locale ();
+  host_print_setup ();
 
   /* Output that nobody reads any more is an error of the write, not the end of us. */
   signal (SIGPIPE, SIG_IGN);

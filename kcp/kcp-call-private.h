@@ -3,6 +3,7 @@
 
 #include "kcp-deadlines-private.h"
 #include "kcp-inbox-private.h"
+#include "kcp-invocation-private.h"
 #include "kcp-message.h"
 #include "kcp-window-private.h"
 
@@ -44,6 +45,7 @@ struct _KcpCall
   guint64 id;               /* 0 until it is sent */
   GList *mail;              /* its place in the mailbox; NULL: it does not wait there */
   guint64 parent;           /* the invocation inside which it was made; 0 for none */
+  KcpInvocation *outer;     /* the same, kept: the user goes on inside of it; NULL for none */
   char *path;
   KcpDeadline deadline;
   GCancellable *cancellable;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "kcp-call-private.h"
 
+#include "kcp-current-private.h"
 #include "kcp-error.h"
 
 static GObject *
@@ -56,6 +57,7 @@ kcp_call_finalize (GObject *object)
   g_clear_pointer (&self->result, kcp_message_unref);
   g_clear_error (&self->error);
   g_clear_object (&self->source_object);
+  g_clear_pointer (&self->outer, kcp_invocation_release);
   kcp_inbox_unref (self->inbox);
   g_free (self->path);
 
@@ -158,6 +160,9 @@ kcp_call_watch (KcpCall      *self,
   self->cancellable = g_object_ref (cancellable);
   self->cancel_handler = g_signal_connect_data (cancellable, "cancelled", G_CALLBACK (on_cancelled),
                                                 g_object_ref (self), unref_closure, 0);
+  /* Another thread may have cancelled since we looked, and found no handler. Told twice is told once. */
+  if (g_cancellable_is_cancelled (cancellable))
+    on_cancelled (cancellable, self);
   return TRUE;
 }
 
@@ -288,11 +293,13 @@ kcp_call_abandon (KcpCall *self,
   complete (self, NULL, error, TRUE);
 }
 
-/* Runs user code. */
+/* Runs user code. What it does is still inside of the call for which this one was made: a host
+ * that blocks in that call serves the next question as well. */
 void
 kcp_call_notify (KcpCall *self)
 {
   g_autoptr (KcpCall) keep = g_object_ref (self);
+  KcpInvocation *previous = kcp_current_enter (self->outer);
 
   self->delivering = FALSE;
   if (self->notify)
@@ -304,6 +311,7 @@ kcp_call_notify (KcpCall *self)
 
       callback (source_object, G_ASYNC_RESULT (self), self->user_data);
     }
+  kcp_current_leave (previous);
 }
 
 KcpMessage *

@@ -313,12 +313,21 @@ kcp_channel_count_calls (KcpChannel *self)
   return g_hash_table_size (self->calls);
 }
 
-/* Each ends with the cause, in front of which stands what it was. */
+static int
+compare_calls (gconstpointer a,
+               gconstpointer b)
+{
+  guint64 left = ((const KcpCall *) a)->id, right = ((const KcpCall *) b)->id;
+
+  return left < right ? -1 : left > right;
+}
+
+/* Each ends with the cause, in front of which stands what it was; in the order in which they were made. */
 void
 kcp_channel_fail_calls (KcpChannel   *self,
                         const GError *error)
 {
-  g_autolist (KcpCall) calls = g_hash_table_get_values (self->calls);
+  g_autolist (KcpCall) calls = g_list_sort (g_hash_table_get_values (self->calls), compare_calls);
 
   for (GList *l = calls; l; l = l->next)
     g_object_ref (l->data);

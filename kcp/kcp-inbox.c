@@ -18,6 +18,7 @@ struct _KcpInbox
   gatomicrefcount ref_count;
   GMutex lock;
   GArray *letters;   /* of Letter */
+  guint first;       /* before it: taken out */
   gboolean closed;
   int fd;
 };
@@ -32,7 +33,8 @@ kcp_inbox_new (void)
   self->letters = g_array_new (FALSE, FALSE, sizeof (Letter));
   self->fd = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (self->fd < 0)
-    g_warning ("kcp: no eventfd (%s): answers from other threads wait for the next message", g_strerror (errno));
+    g_warning ("kcp: no eventfd (%s): answers from other threads wait for the next message",
+               g_strerror (errno));
   return self;
 }
 
@@ -72,7 +74,7 @@ post (KcpInbox *self,
   if (!closed)
     {
       g_array_append_val (self->letters, letter);
-      if (self->letters->len == 1 && self->fd >= 0)
+      if (self->letters->len - self->first == 1 && self->fd >= 0)
         {
           guint64 one = 1;
           gssize ignored G_GNUC_UNUSED = write (self->fd, &one, sizeof one);
@@ -102,58 +104,80 @@ kcp_inbox_post_take (KcpInbox       *self,
   post (self, (Letter) { func, data, destroy, TRUE });
 }
 
-static GArray *
-empty (KcpInbox *self,
-       gboolean  close_it)
+/* Takes out the first letter. One at a time: a letter may run user code, and that a main loop,
+ * which has to find the letters behind it still here, in their order. */
+static gboolean
+pop (KcpInbox *self,
+     Letter   *letter)
 {
-  GArray *letters;
+  gboolean found;
 
   g_mutex_lock (&self->lock);
-  letters = self->letters;
-  self->letters = g_array_new (FALSE, FALSE, sizeof (Letter));
-  if (self->fd >= 0 && letters->len > 0)
+  found = self->first < self->letters->len;
+  if (found)
+    *letter = g_array_index (self->letters, Letter, self->first++);
+
+  if (found && self->first == self->letters->len)
     {
       guint64 count;
-      gssize ignored G_GNUC_UNUSED = read (self->fd, &count, sizeof count);
-    }
-  if (close_it)
-    {
-      self->closed = TRUE;
+
+      g_array_set_size (self->letters, 0);
+      self->first = 0;
       if (self->fd >= 0)
-        close (self->fd);
-      self->fd = -1;
+        {
+          gssize ignored G_GNUC_UNUSED = read (self->fd, &count, sizeof count);
+        }
+    }
+  else if (self->first > 1024 && self->first > self->letters->len / 2)
+    {
+      g_array_remove_range (self->letters, 0, self->first);
+      self->first = 0;
     }
   g_mutex_unlock (&self->lock);
 
-  return letters;
+  return found;
 }
 
+static guint
+count_letters (KcpInbox *self)
+{
+  guint count;
+
+  g_mutex_lock (&self->lock);
+  count = self->letters->len - self->first;
+  g_mutex_unlock (&self->lock);
+  return count;
+}
+
+/* No more than are there now: what letters post in turn waits for the next time. */
 void
 kcp_inbox_take (KcpInbox *self)
 {
   g_autoptr (KcpInbox) keep = kcp_inbox_ref (self);
-  g_autoptr (GArray) letters = empty (self, FALSE);
+  guint budget = count_letters (self);
+  Letter letter;
 
-  for (guint i = 0; i < letters->len; i++)
+  while (budget-- > 0 && pop (self, &letter))
     {
-      Letter *letter = &g_array_index (letters, Letter, i);
-
-      letter->func (letter->data);
-      if (letter->destroy && !letter->taken)
-        letter->destroy (letter->data);
+      letter.func (letter.data);
+      if (letter.destroy && !letter.taken)
+        letter.destroy (letter.data);
     }
 }
 
 void
 kcp_inbox_close (KcpInbox *self)
 {
-  g_autoptr (GArray) letters = empty (self, TRUE);
+  Letter letter;
 
-  for (guint i = 0; i < letters->len; i++)
-    {
-      Letter *letter = &g_array_index (letters, Letter, i);
+  g_mutex_lock (&self->lock);
+  self->closed = TRUE;
+  if (self->fd >= 0)
+    close (self->fd);
+  self->fd = -1;
+  g_mutex_unlock (&self->lock);
 
-      if (letter->destroy)
-        letter->destroy (letter->data);
-    }
+  while (pop (self, &letter))
+    if (letter.destroy)
+      letter.destroy (letter.data);
 }

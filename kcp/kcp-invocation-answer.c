@@ -181,17 +181,21 @@ answer (KcpInvocation *self,
     kcp_inbox_post_take (self->inbox, take_part, part, free_part);
 }
 
-void
+gboolean
 kcp_invocation_answer_for_handler (KcpInvocation *self,
                                    KcpError       code,
+                                   gboolean       drop,
                                    const char    *what)
 {
   if (!g_atomic_int_compare_and_exchange (&self->answered, NOT_ANSWERED, ANSWERED_BY_LIBRARY) ||
       g_atomic_int_get (&self->closed))
-    return;
+    return FALSE;
 
+  if (drop)
+    kcp_invocation_drop_waiting (self);
   answer (self, KCP_ANSWER_ERROR, NULL,
           g_error_new (KCP_ERROR, (int) code, "call “%s”: %s", kcp_invocation_get_path (self), what), 0);
+  return TRUE;
 }
 
 /* TRUE once: for the handler's first end or error, unless the library was before it. */
@@ -201,7 +205,7 @@ take_turn (KcpInvocation *self)
   if (g_atomic_int_compare_and_exchange (&self->answered, NOT_ANSWERED, ANSWERED_BY_HANDLER))
     return !g_atomic_int_get (&self->closed);
 
-  if (g_atomic_int_get (&self->answered) == ANSWERED_BY_HANDLER && !g_atomic_int_get (&self->closed))
+  if (g_atomic_int_get (&self->answered) == ANSWERED_BY_HANDLER && !g_atomic_int_get (&self->cancelled))
     g_warning ("call “%s” was answered twice; the second answer is dropped", kcp_invocation_get_path (self));
   return FALSE;
 }

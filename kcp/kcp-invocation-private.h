@@ -52,8 +52,8 @@ gboolean       kcp_invocation_take_credit (KcpInvocation          *self,
                                            guint                   items,
                                            gsize                   bytes);
 
-/* Nobody wants the answer any more: what is sent from now on is dropped, and the cancellable
- * is triggered. In the thread of the link. */
+/* It was answered, or nobody wants an answer any more: what is sent from now on is dropped, and
+ * unless its handler has answered, the cancellable is triggered. In the thread of the link. */
 void           kcp_invocation_close       (KcpInvocation          *self);
 
 G_END_DECLS

@@ -61,11 +61,13 @@ enum
   ANSWERED_BY_LIBRARY,
 };
 
-/* Answers in place of the handler, unless that was faster. */
-void kcp_invocation_answer_for_handler (KcpInvocation *self,
-                                        KcpError       code,
-                                        const char    *what);
+/* Answers in place of the handler, with @drop in place of the items that wait, too. FALSE: the
+ * handler was first, or nobody waits. */
+gboolean kcp_invocation_answer_for_handler (KcpInvocation *self,
+                                            KcpError       code,
+                                            gboolean       drop,
+                                            const char    *what);
 /* Nobody waits for the parts that wait, nor for room. */
-void kcp_invocation_drop_waiting       (KcpInvocation *self);
+void     kcp_invocation_drop_waiting       (KcpInvocation *self);
 
 G_END_DECLS

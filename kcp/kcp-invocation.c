@@ -19,9 +19,10 @@ deadline_passed (KcpDeadline *deadline)
   KcpInvocation *self = (KcpInvocation *) ((guint8 *) deadline - G_STRUCT_OFFSET (KcpInvocation, deadline));
 
   kcp_invocation_keep (self);
-  kcp_invocation_drop_waiting (self);
-  kcp_invocation_answer_for_handler (self, KCP_ERROR_TIMED_OUT, "the deadline passed before the handler answered");
-  kcp_invocation_close (self);
+  /* An answer that is on its way from another thread still counts: then there is nothing to close. */
+  if (kcp_invocation_answer_for_handler (self, KCP_ERROR_TIMED_OUT, TRUE,
+                                         "the deadline passed before the handler answered"))
+    kcp_invocation_close (self);
   kcp_invocation_release (self);
 }
 
@@ -106,7 +107,7 @@ kcp_invocation_unref (KcpInvocation *self)
   if (!g_atomic_ref_count_dec (&self->user_refs))
     return;
 
-  kcp_invocation_answer_for_handler (self, KCP_ERROR_UNANSWERED, "its handler dropped it without an answer");
+  kcp_invocation_answer_for_handler (self, KCP_ERROR_UNANSWERED, FALSE, "its handler dropped it without an answer");
   kcp_invocation_release (self);
 }
 
@@ -282,9 +283,13 @@ kcp_invocation_close (KcpInvocation *self)
 
   self->owner = NULL;
   g_atomic_int_set (&self->closed, 1);
+  kcp_invocation_drop_waiting (self);
+  /* A handler that has answered is done: what it still has under way was not cancelled. */
+  if (g_atomic_int_get (&self->answered) == ANSWERED_BY_HANDLER)
+    return;
+
   g_atomic_int_set (&self->cancelled, 1);
   cancellable = g_atomic_pointer_get (&self->cancellable);
   if (cancellable)
     g_cancellable_cancel (cancellable);
-  kcp_invocation_drop_waiting (self);
 }

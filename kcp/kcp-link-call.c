@@ -96,11 +96,17 @@ find_trace (KcpMessage *message)
   return kcp_trace_context_new_child (current ? kcp_invocation_get_trace_context (current) : NULL);
 }
 
+/* A child that is being stopped finishes the calls it has, and with them what is asked inside of
+ * one of its callbacks. */
 static gboolean
-check_open (KcpLink  *self,
-            GError  **error)
+check_open (KcpLink        *self,
+            KcpInvocation  *parent,
+            GError        **error)
 {
-  if (self->refusal)
+  gboolean finishing = parent && !self->closed &&
+                       g_error_matches (self->refusal, KCP_ERROR, KCP_ERROR_STOPPING);
+
+  if (self->refusal && !finishing)
     {
       g_propagate_error (error, g_error_copy (self->refusal));
       return FALSE;
@@ -129,17 +135,24 @@ send_call (KcpLink       *self,
   guint64 parent_id = parent ? kcp_invocation_get_id (parent) : 0;
   g_autoptr (KcpTraceContext) trace = NULL;
 
-  if (!check_open (self, error))
+  if (call && parent)
+    {
+      kcp_invocation_keep (parent);
+      call->outer = parent;
+      call->parent = parent_id;
+    }
+  if (!check_open (self, parent, error))
     return FALSE;
   if (call && !kcp_call_watch (call, cancellable))
-    return !g_cancellable_set_error_if_cancelled (cancellable, error);
+    {
+      /* Not taken from the cancellable, which another thread may have reset by now. */
+      g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_CANCELLED, "it was cancelled before it was sent");
+      return FALSE;
+    }
 
   trace = find_trace (message);
   if (call)
-    {
-      call->parent = parent_id;
-      call->deadline.at = deadline;
-    }
+    call->deadline.at = deadline;
   if (kcp_link_must_wait (self, parent_id))
     {
       if (!kcp_link_mailbox_put (self, call, message, trace, deadline, error))
@@ -303,7 +316,7 @@ wait_round (gpointer  owner,
     return;
 
   self->gate = call;
-  self->thread = g_thread_self ();
+  g_atomic_pointer_set (&self->thread, g_thread_self ());
 
   busy = kcp_channel_run (self->callback);
   if (!self->closed)
@@ -311,11 +324,10 @@ wait_round (gpointer  owner,
   if (!self->closed && !call->done)
     busy |= kcp_channel_run (self->request);
   if (!busy && !self->closed && !call->done)
-    {
-      wait_for_something (self);
-      if (!self->closed)
-        kcp_inbox_take (self->inbox);
-    }
+    wait_for_something (self);
+  /* Also when the other side keeps us busy: a flood does not put off a cancellation. */
+  if (!self->closed && !call->done)
+    kcp_inbox_take (self->inbox);
   /* Also when the other side keeps us busy: a flood does not put off a deadline. */
   if (!self->closed && !call->done)
     kcp_link_clock_check (self);

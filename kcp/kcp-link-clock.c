@@ -49,6 +49,19 @@ kcp_link_clock_call (KcpLink *self)
     kcp_link_clock_arm (self, g_get_monotonic_time () + QUIET_US);
 }
 
+/* Runs user code, so not in a blocking wait; after one, the owner hears how it is by then. */
+static void
+tell_responsive (gpointer data)
+{
+  KcpLink *self = data;
+
+  if (self->closed || self->told_responsive == self->responsive)
+    return;
+
+  self->told_responsive = self->responsive;
+  self->ops->responsive (self->owner, self->responsive);
+}
+
 static void
 set_responsive (KcpLink  *self,
                 gboolean  responsive)
@@ -59,7 +72,7 @@ set_responsive (KcpLink  *self,
   self->responsive = responsive;
   KCP_DEBUG (KCP_DEBUG_CHILD, "the other side %s", responsive ? "answers again" : "does not answer pings");
   if (self->ops->responsive)
-    self->ops->responsive (self->owner, responsive);
+    kcp_link_when_free (self, tell_responsive, kcp_link_ref (self), (GDestroyNotify) kcp_link_unref);
 }
 
 void
@@ -88,38 +101,56 @@ check_pings (KcpLink *self,
       self->ping_at = now;
       kcp_channel_send_link_frame (self->request, KCP_FRAME_PING, NULL);
     }
-
-  if (self->ping_at > 0)
-    kcp_link_clock_arm (self, MAX (now + QUIET_US, self->ping_at + UNRESPONSIVE_US));
-  else
-    kcp_link_clock_arm (self, last_input (self) + QUIET_US);
 }
 
-/* Everything that is due. What has arrived was taken in before. */
+/* When check_pings() has something to do; 0: never, as things are. */
+static gint64
+next_ping_check (KcpLink *self,
+                 gint64   now)
+{
+  if (!wants_pings (self))
+    return 0;
+  if (self->ping_at > 0)
+    return MAX (now + QUIET_US, self->ping_at + UNRESPONSIVE_US);
+
+  return last_input (self) + QUIET_US;
+}
+
+static void
+arm_anew (KcpLink *self,
+          gint64   now)
+{
+  self->timer_at = 0;
+  if (self->timer)
+    g_source_set_ready_time (self->timer, -1);
+  kcp_link_clock_arm (self, kcp_deadlines_next (&self->deadlines));
+  kcp_link_clock_arm (self, next_ping_check (self, now));
+}
+
+/* Everything that is due. What has arrived was taken in before. User code may run a main loop or
+ * block: the clock is set before, so that what else is due comes there. */
 static void
 run_due (KcpLink *self)
 {
   gint64 now = g_get_monotonic_time ();
 
+  arm_anew (self, now);
   kcp_deadlines_run (&self->deadlines, now);
-  if (self->closed)
-    return;
-
-  check_pings (self, now);
-  kcp_link_clock_arm (self, kcp_deadlines_next (&self->deadlines));
+  if (!self->closed)
+    check_pings (self, now);
+  if (!self->closed)
+    arm_anew (self, now);
 }
 
 /* Whatever is judged by its absence is judged after a look at what has arrived meanwhile: a
- * program that was busy itself must not find its child late. */
+ * program that was busy itself must not find its child late. The look may run user code, and that
+ * a main loop: the clock stays armed for as long, and goes off there. */
 void
 kcp_link_clock_check (KcpLink *self)
 {
   if (self->timer_at == 0 || self->timer_at > g_get_monotonic_time ())
     return;
 
-  self->timer_at = 0;
-  if (self->timer)
-    g_source_set_ready_time (self->timer, -1);
   kcp_link_drain (self);
   if (!self->closed)
     run_due (self);

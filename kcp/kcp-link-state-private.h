@@ -34,7 +34,7 @@ struct _KcpLink
   const KcpLinkOps *ops;
   gpointer owner;
   GMainContext *context;
-  GThread *thread;              /* that ran it last */
+  GThread *thread;              /* atomic: that ran it last */
   gboolean closed;
   GError *refusal;              /* why no new calls are taken; NULL: they are */
   int call_timeout;
@@ -56,7 +56,7 @@ struct _KcpLink
   /* While this thread blocks for a call, user code runs only for what descends from it. */
   KcpCall *gate;
   guint shut;                   /* > 0: no user code at all */
-  GArray *deferred;             /* of KcpLinkDeferred */
+  GQueue deferred;              /* of KcpLinkDeferred */
   GSource *deferred_source;
 
   KcpDeadlines deadlines;
@@ -64,6 +64,7 @@ struct _KcpLink
   gint64 timer_at;              /* 0: not armed */
   gint64 ping_at;               /* when the ping without an answer was sent; 0: none */
   gboolean responsive;
+  gboolean told_responsive;     /* what the owner knows of it */
 };
 
 extern const KcpCallOps kcp_link_call_ops;

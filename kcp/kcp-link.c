@@ -34,7 +34,7 @@ static const guint32 accepts[2][2] = {
 KcpCall *
 kcp_link_enter_loop (KcpLink *self)
 {
-  self->thread = g_thread_self ();
+  g_atomic_pointer_set (&self->thread, g_thread_self ());
   return g_steal_pointer (&self->gate);
 }
 
@@ -50,22 +50,7 @@ free_deferred (KcpLinkDeferred *deferred)
 {
   if (deferred->destroy)
     deferred->destroy (deferred->data);
-}
-
-void
-kcp_link_run_deferred (KcpLink *self)
-{
-  g_autoptr (KcpLink) keep = kcp_link_ref (self);
-
-  while (self->deferred->len > 0 && self->gate == NULL && self->shut == 0)
-    {
-      KcpLinkDeferred first = g_array_index (self->deferred, KcpLinkDeferred, 0);
-
-      memset (&g_array_index (self->deferred, KcpLinkDeferred, 0), 0, sizeof first);
-      g_array_remove_index (self->deferred, 0);
-      first.func (first.data);
-      free_deferred (&first);
-    }
+  g_free (deferred);
 }
 
 static gboolean
@@ -80,15 +65,9 @@ on_deferred (gpointer data)
   return G_SOURCE_REMOVE;
 }
 
-void
-kcp_link_defer (KcpLink        *self,
-                KcpInboxFunc    func,
-                gpointer        data,
-                GDestroyNotify  destroy)
+static void
+schedule_deferred (KcpLink *self)
 {
-  KcpLinkDeferred deferred = { func, data, destroy };
-
-  g_array_append_val (self->deferred, deferred);
   if (self->deferred_source)
     return;
 
@@ -98,6 +77,36 @@ kcp_link_defer (KcpLink        *self,
   g_source_set_callback (self->deferred_source, on_deferred, kcp_link_ref (self),
                          (GDestroyNotify) kcp_link_unref);
   g_source_attach (self->deferred_source, self->context);
+}
+
+void
+kcp_link_run_deferred (KcpLink *self)
+{
+  g_autoptr (KcpLink) keep = kcp_link_ref (self);
+
+  while (self->deferred.length > 0 && self->gate == NULL && self->shut == 0)
+    {
+      KcpLinkDeferred *first = g_queue_pop_head (&self->deferred);
+
+      /* It may run a main loop, in which the next ones are to go on. */
+      if (self->deferred.length > 0)
+        schedule_deferred (self);
+      first->func (first->data);
+      free_deferred (first);
+    }
+}
+
+void
+kcp_link_defer (KcpLink        *self,
+                KcpInboxFunc    func,
+                gpointer        data,
+                GDestroyNotify  destroy)
+{
+  KcpLinkDeferred *deferred = g_new (KcpLinkDeferred, 1);
+
+  *deferred = (KcpLinkDeferred) { func, data, destroy };
+  g_queue_push_tail (&self->deferred, deferred);
+  schedule_deferred (self);
 }
 
 /* Walks from a call of ours up to the call without a parent: our call → the invocation inside
@@ -142,7 +151,7 @@ kcp_link_may_run (KcpLink *self,
   if (self->shut > 0)
     return FALSE;
   if (self->gate == NULL)
-    return self->deferred->len == 0;
+    return self->deferred.length == 0;
 
   kcp_link_depth (self, parent, self->gate, &descends);
   return descends;
@@ -211,7 +220,8 @@ on_turn (gpointer    owner,
 
   kcp_link_run_deferred (self);
   kcp_channel_run (channel);
-  if (channel == self->callback && !self->closed)
+  /* Whichever it was: a loop in user code may have held an end while the other was read. */
+  if (!self->closed)
     kcp_channel_release_held (self->request);
   kcp_link_leave_loop (self, gate);
 }
@@ -228,6 +238,8 @@ kcp_link_drain (KcpLink *self)
     kcp_channel_release_held (self->request);
   if (!self->closed)
     kcp_channel_drain (self->request);
+  if (!self->closed)
+    kcp_channel_release_held (self->request);
 }
 
 static void
@@ -316,11 +328,10 @@ kcp_link_new (KcpLinkSide       side,
   self->ops = ops;
   self->owner = owner;
   self->thread = g_thread_self ();
-  self->responsive = TRUE;
+  self->responsive = self->told_responsive = TRUE;
   self->inbox = kcp_inbox_new ();
   self->watches = g_array_new (FALSE, FALSE, sizeof (KcpLinkWatch));
-  self->deferred = g_array_new (FALSE, FALSE, sizeof (KcpLinkDeferred));
-  g_array_set_clear_func (self->deferred, (GDestroyNotify) free_deferred);
+  g_queue_init (&self->deferred);
   kcp_deadlines_init (&self->deadlines);
 
   self->request = make_channel (self, KCP_SOCKET_REQUEST, request);
@@ -348,7 +359,7 @@ kcp_link_unref (KcpLink *self)
   kcp_channel_unref (self->callback);
   kcp_deadlines_clear (&self->deadlines);
   kcp_inbox_unref (self->inbox);
-  g_array_unref (self->deferred);
+  g_queue_clear_full (&self->deferred, (GDestroyNotify) free_deferred);
   g_array_unref (self->watches);
   g_clear_error (&self->refusal);
   g_clear_pointer (&self->context, g_main_context_unref);
@@ -507,5 +518,5 @@ kcp_link_post (KcpLink        *self,
 GThread *
 kcp_link_get_thread (KcpLink *self)
 {
-  return self->thread;
+  return g_atomic_pointer_get (&self->thread);
 }

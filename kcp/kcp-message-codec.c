@@ -80,6 +80,13 @@ kcp_codec_fill_fields (KcpMessage    *message,
       return FALSE;
     }
 
+  if (content_type && !kcp_codec_path_is_valid (content_type, strlen (content_type)))
+    {
+      g_set_error_literal (error, KCP_ERROR, KCP_ERROR_INVALID_MESSAGE,
+                           "the content type is empty, or not UTF-8 without control characters");
+      return FALSE;
+    }
+
   set_text (fields, KCP_FIELD_CONTENT_TYPE, content_type,
             &fields->content_type, &fields->content_type_length);
   if (kind != KCP_FRAME_CALL)
@@ -351,10 +358,12 @@ kcp_codec_encode_error (const GError *error)
   g_autofree char *text = presentable_text (kcp_error_get_remote_message (error));
   g_autofree char *domain = presentable_text (remote ? remote : g_quark_to_string (error->domain));
 
-  if (remote == NULL && error->domain == KCP_ERROR)
+  if (remote ? g_str_equal (remote, KCP_ERROR_WIRE_DOMAIN) : error->domain == KCP_ERROR)
     {
+      KcpError code = (KcpError) kcp_error_get_remote_code (error);
+
       json_object_set_string_member (object, "domain", KCP_ERROR_WIRE_DOMAIN);
-      json_object_set_string_member (object, "code", kcp_error_to_string ((KcpError) error->code));
+      json_object_set_string_member (object, "code", kcp_error_to_string (code));
     }
   else
     {
@@ -383,7 +392,8 @@ kcp_codec_decode_error (GBytes  *body,
     goto wrong;
 
   code = json_object_get_member (object, "code");
-  if (code && JSON_NODE_HOLDS_VALUE (code) && json_node_get_value_type (code) == G_TYPE_STRING)
+  if (code && JSON_NODE_HOLDS_VALUE (code) && json_node_get_value_type (code) == G_TYPE_STRING &&
+      g_str_equal (domain, KCP_ERROR_WIRE_DOMAIN))
     name = json_node_get_string (code);
   else if (!kcp_codec_get_int (object, "code", G_MININT32, G_MAXINT32, &number, protocol_error))
     goto wrong;

@@ -193,7 +193,11 @@ kcp_message_get_body (KcpMessage  *self,
       return NULL;
     }
 
-  if (self->bytes == NULL || g_bytes_get_size (self->bytes) == 0)
+  /* That there was no body is kept, so that the message can be passed on as it came. */
+  if (self->bytes == NULL)
+    self->bytes = g_bytes_new (NULL, 0);
+
+  if (g_bytes_get_size (self->bytes) == 0)
     self->node = json_node_new (JSON_NODE_NULL);
   else
     {

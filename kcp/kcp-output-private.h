@@ -17,9 +17,13 @@ typedef void (*KcpOutputLine) (const char *line,
 KcpOutput *kcp_output_new    (int            fd,
                               KcpOutputLine  func,
                               gpointer       data);
+/* May be called by the function that is told the lines. */
 void       kcp_output_free   (KcpOutput     *self);
 void       kcp_output_attach (KcpOutput     *self,
                               GMainContext  *context);
+
+/* Nothing more is read; the tail stays. */
+void       kcp_output_close  (KcpOutput     *self);
 
 /* -1 once it has ended. */
 int        kcp_output_get_fd (KcpOutput     *self);

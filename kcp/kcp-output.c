@@ -15,8 +15,9 @@ struct _KcpOutput
 {
   int fd;
   GSource *source;
-  KcpOutputLine func;
+  KcpOutputLine func;    /* NULL: nobody listens any more */
   gpointer data;
+  guint busy;            /* how deep in reading it is: its listener may free it */
   GString *line;         /* unfinished */
   char *tail;            /* a ring of TAIL_SIZE */
   gsize written;         /* all that ever came */
@@ -36,8 +37,8 @@ kcp_output_new (int            fd,
   return self;
 }
 
-static void
-end (KcpOutput *self)
+void
+kcp_output_close (KcpOutput *self)
 {
   if (self->source)
     g_source_destroy (self->source);
@@ -50,7 +51,11 @@ end (KcpOutput *self)
 void
 kcp_output_free (KcpOutput *self)
 {
-  end (self);
+  kcp_output_close (self);
+  self->func = NULL;
+  if (self->busy > 0)
+    return;
+
   g_string_free (self->line, TRUE);
   g_free (self->tail);
   g_free (self);
@@ -68,7 +73,8 @@ tell_line (KcpOutput *self)
   g_autofree char *text = g_utf8_make_valid (self->line->str, (gssize) self->line->len);
 
   g_string_truncate (self->line, 0);
-  self->func (text, self->data);
+  if (self->func)
+    self->func (text, self->data);
 }
 
 static void
@@ -120,8 +126,8 @@ keep_tail (KcpOutput  *self,
     }
 }
 
-gboolean
-kcp_output_read (KcpOutput *self)
+static gboolean
+read_some (KcpOutput *self)
 {
   char buffer[READ_SIZE];
   gssize count;
@@ -137,7 +143,7 @@ kcp_output_read (KcpOutput *self)
     return FALSE;
   if (count <= 0)
     {
-      end (self);
+      kcp_output_close (self);
       if (self->line->len > 0)
         tell_line (self);
       return FALSE;
@@ -146,6 +152,24 @@ kcp_output_read (KcpOutput *self)
   keep_tail (self, buffer, (gsize) count);
   take_lines (self, buffer, (gsize) count);
   return TRUE;
+}
+
+gboolean
+kcp_output_read (KcpOutput *self)
+{
+  gboolean more;
+
+  self->busy++;
+  more = read_some (self);
+  self->busy--;
+
+  if (self->func)
+    return more;
+
+  /* It was freed meanwhile. */
+  if (self->busy == 0)
+    kcp_output_free (self);
+  return FALSE;
 }
 
 void
@@ -160,10 +184,10 @@ on_readable (int           fd,
              GIOCondition  condition,
              gpointer      data)
 {
-  KcpOutput *self = data;
+  kcp_output_read (data);
 
-  kcp_output_read (self);
-  return self->source ? G_SOURCE_CONTINUE : G_SOURCE_REMOVE;
+  /* At its end it has destroyed this source itself. */
+  return G_SOURCE_CONTINUE;
 }
 
 void

@@ -20,6 +20,7 @@ gboolean  kcp_plugin_check     (gpointer         module,
 
 /* Enters the plugin's table into @router; handlers get *@self. FALSE with KCP_ERROR_PLUGIN_ABI. */
 gboolean  kcp_plugin_route     (const KcpPlugin *plugin,
+                                const char      *path,
                                 gpointer        *self,
                                 KcpRouter       *router,
                                 GError         **error);

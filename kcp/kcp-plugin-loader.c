@@ -2,16 +2,41 @@
 #include "kcp-plugin-loader-private.h"
 
 #include <dlfcn.h>
+#include <elf.h>
+#include <link.h>
+#include <stdio.h>
 
 #define ENTRY "kcp_plugin_v1"
 
 /* All that version 1 of the layout started with. */
 #define SMALLEST_PLUGIN (G_STRUCT_OFFSET (KcpPlugin, handle) + sizeof (KcpHandlerFunc))
 
+/* For what the linker calls "No such file": a library of another kind of machine is passed over as
+ * if it were not there. NULL: it is not that. */
+static char *
+describe_machine (const char *path)
+{
+  ElfW (Ehdr) theirs, ours;
+  FILE *file = fopen (path, "rbe"), *self = fopen ("/proc/self/exe", "rbe");
+  char *text = NULL;
+
+  if (file && self && fread (&theirs, sizeof theirs, 1, file) == 1 && fread (&ours, sizeof ours, 1, self) == 1 &&
+      memcmp (theirs.e_ident, ELFMAG, SELFMAG) == 0 &&
+      (theirs.e_ident[EI_CLASS] != ours.e_ident[EI_CLASS] || theirs.e_ident[EI_DATA] != ours.e_ident[EI_DATA] ||
+       theirs.e_machine != ours.e_machine))
+    text = g_strdup_printf ("built for another machine (ELF machine %u class %u, this is %u class %u)",
+                            theirs.e_machine, theirs.e_ident[EI_CLASS], ours.e_machine, ours.e_ident[EI_CLASS]);
+
+  g_clear_pointer (&file, fclose);
+  g_clear_pointer (&self, fclose);
+  return text;
+}
+
 gpointer
 kcp_plugin_open (const char  *path,
                  GError     **error)
 {
+  g_autofree char *machine = NULL;
   gpointer module;
   const char *text;
 
@@ -24,11 +49,14 @@ kcp_plugin_open (const char  *path,
     return module;
 
   text = dlerror ();
+  machine = describe_machine (path);
   if (text && strstr (text, path))
     g_set_error (error, KCP_ERROR, KCP_ERROR_PLUGIN_LOAD, "cannot open the plugin: %s", text);
   else
     g_set_error (error, KCP_ERROR, KCP_ERROR_PLUGIN_LOAD, "cannot open the plugin %s: %s", path,
                  text ? text : "the linker gives no reason");
+  if (machine)
+    g_prefix_error (error, "%s; ", machine);
   return NULL;
 }
 
@@ -122,6 +150,7 @@ new_handler (KcpHandlerFunc  function,
 
 gboolean
 kcp_plugin_route (const KcpPlugin *plugin,
+                  const char      *path,
                   gpointer        *self,
                   KcpRouter       *router,
                   GError         **error)
@@ -132,13 +161,13 @@ kcp_plugin_route (const KcpPlugin *plugin,
       Handler *handler;
 
       if (entry->function == NULL)
-        return refuse (error, plugin->name, "the handler of “%s” has no function", entry->path);
+        return refuse (error, path, "the handler of “%s” has no function", entry->path);
 
       handler = new_handler (entry->function, self);
       if (!kcp_router_add (router, entry->path, call_handler, handler, g_free, &reason))
         {
           g_free (handler);
-          return refuse (error, plugin->name, "%s", reason->message);
+          return refuse (error, path, "%s", reason->message);
         }
     }
 

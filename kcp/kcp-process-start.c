@@ -16,7 +16,7 @@ static void
 set_phase (KcpProcess *self,
            KcpPhase    phase)
 {
-  if (phase < self->phase)
+  if (phase <= self->phase)
     return;
 
   self->phase = phase;
@@ -92,7 +92,8 @@ decode_failure (KcpProcess  *self,
   if (code && g_str_equal (domain, KCP_ERROR_WIRE_DOMAIN) && kcp_error_from_string (code, &ours))
     {
       number = ours;
-      if (ours == KCP_ERROR_PLUGIN_LOAD || ours == KCP_ERROR_PLUGIN_ABI || phase < KCP_PHASE_STARTING)
+      if (ours == KCP_ERROR_PLUGIN_LOAD || ours == KCP_ERROR_PLUGIN_ABI ||
+          (phase < KCP_PHASE_STARTING && (ours == KCP_ERROR_INVALID_ARGUMENT || ours == KCP_ERROR_PROTOCOL)))
         return g_error_new (KCP_ERROR, (int) ours, "start phase “%s”: %s", kcp_phase_to_string (phase), message);
     }
 
@@ -143,7 +144,12 @@ read_status (KcpProcess  *self,
       return FALSE;
     }
 
-  if (failure && JSON_NODE_HOLDS_OBJECT (failure))
+  if (failure && !JSON_NODE_HOLDS_OBJECT (failure))
+    {
+      g_set_error_literal (error, KCP_ERROR, KCP_ERROR_PROTOCOL, "“error” is not an object");
+      return FALSE;
+    }
+  if (failure)
     {
       told = decode_failure (self, phase, json_node_get_object (failure), error);
       if (told)
@@ -171,8 +177,9 @@ kcp_process_take_status (KcpProcess *self,
   g_autoptr (GError) error = NULL;
   g_autoptr (JsonObject) status = NULL;
 
-  /* After a failed start it may go on talking until it is gone. */
-  if (self->started == NULL && self->phase < KCP_PHASE_READY)
+  /* After a failed start it may go on talking until it is gone; and what was still on the way when
+   * it was killed for the failure must not make a success of it. */
+  if (self->step != KCP_STOP_NONE || (self->started == NULL && self->phase < KCP_PHASE_READY))
     return;
 
   status = kcp_codec_decode_object ("STATUS", body, &error);
@@ -203,7 +210,8 @@ level_name (GLogLevelFlags level)
 }
 
 static void
-send_open (KcpProcess *self)
+send_open (KcpProcess *self,
+           gsize       frame_limit)
 {
   const KcpLaunchPlan *plan = self->plan;
   g_autoptr (JsonObject) open = json_object_new ();
@@ -229,7 +237,13 @@ send_open (KcpProcess *self)
     json_object_set_string_member (open, "directory", plan->directory);
 
   body = kcp_codec_encode_object (open);
-  kcp_link_send (self->link, KCP_SOCKET_REQUEST, KCP_FRAME_OPEN, body);
+  if (g_bytes_get_size (body) <= frame_limit)
+    kcp_link_send (self->link, KCP_SOCKET_REQUEST, KCP_FRAME_OPEN, body);
+  else
+    kcp_process_fail_start (self, g_error_new (KCP_ERROR, KCP_ERROR_TOO_LARGE,
+                                               "child “%s”: with its configuration the OPEN message has %"
+                                               G_GSIZE_FORMAT " bytes, the limit is %" G_GSIZE_FORMAT,
+                                               plan->name, g_bytes_get_size (body), frame_limit));
 }
 
 /* ---- the rendezvous ---- */
@@ -253,7 +267,7 @@ on_joined (gpointer        owner,
   g_clear_pointer (&self->rendezvous, kcp_rendezvous_free);
 
   set_phase (self, KCP_PHASE_OPENING);
-  send_open (self);
+  send_open (self, frame_limit);
 }
 
 static void

@@ -178,6 +178,62 @@ return_report (KcpProcess *self,
                              self->plan->name, self->spawned.pid);
 }
 
+/* Someone who waits for the end and may stop waiting. */
+typedef struct
+{
+  KcpProcess *process;
+  GTask *task;
+} Wait;
+
+static void
+free_wait (gpointer data)
+{
+  Wait *wait = data;
+
+  kcp_process_unref (wait->process);
+  g_object_unref (wait->task);
+  g_free (wait);
+}
+
+static void
+end_wait_source (gpointer source)
+{
+  g_source_destroy (source);
+  g_source_unref (source);
+}
+
+/* The wait is over, the stop goes on. */
+static gboolean
+on_wait_cancelled (GCancellable *cancellable,
+                   gpointer      data)
+{
+  Wait *wait = data;
+
+  if (g_ptr_array_remove_fast (wait->process->exit_tasks, wait->task))
+    g_task_return_error_if_cancelled (wait->task);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+watch_cancellable (KcpProcess *self,
+                   GTask      *task)
+{
+  GCancellable *cancellable = g_task_get_cancellable (task);
+  Wait *wait;
+  GSource *source;
+
+  if (cancellable == NULL)
+    return;
+
+  wait = g_new (Wait, 1);
+  *wait = (Wait) { kcp_process_ref (self), g_object_ref (task) };
+  source = g_cancellable_source_new (cancellable);
+  g_source_set_callback (source, G_SOURCE_FUNC (on_wait_cancelled), wait, free_wait);
+  g_source_attach (source, g_task_get_context (task));
+  /* The source holds the task, so it has to go before the task can. */
+  g_task_set_task_data (task, source, end_wait_source);
+}
+
 void
 kcp_process_finish_stop (KcpProcess *self)
 {
@@ -185,7 +241,13 @@ kcp_process_finish_stop (KcpProcess *self)
 
   self->exit_tasks = g_ptr_array_new_with_free_func (g_object_unref);
   for (guint i = 0; i < tasks->len; i++)
-    return_report (self, tasks->pdata[i]);
+    {
+      GTask *task = tasks->pdata[i];
+
+      if (g_task_get_task_data (task))
+        g_source_destroy (g_task_get_task_data (task));
+      return_report (self, task);
+    }
 }
 
 void
@@ -198,5 +260,8 @@ kcp_process_await_exit (KcpProcess *self,
       g_object_unref (task);
     }
   else
-    g_ptr_array_add (self->exit_tasks, task);
+    {
+      g_ptr_array_add (self->exit_tasks, task);
+      watch_cancellable (self, task);
+    }
 }

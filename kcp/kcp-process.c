@@ -201,9 +201,10 @@ tell_exited (gpointer data)
   KcpProcess *self = data;
 
   kcp_process_raise_state (self, KCP_ACTOR_EXITED);
-  kcp_process_finish_stop (self);
+  /* The signal first: one who waits for the stop may hold the last reference on the actor. */
   if (self->observer)
     self->observer->exited (self->observer_data);
+  kcp_process_finish_stop (self);
 }
 
 static void
@@ -234,11 +235,16 @@ take_exit (KcpProcess *self)
 
   self->running = FALSE;
   kcp_process_clear_source (&self->exit_source);
+  if (self->rendezvous)
+    kcp_rendezvous_drain (self->rendezvous);
   if (self->link)
     kcp_link_drain (self->link);
   kcp_output_drain (self->out);
   kcp_output_drain (self->err);
   kcp_spawned_reap (&self->spawned, &status);
+  /* Who has left the group may hold the pipes for ever, and is no part of this child any more. */
+  kcp_output_close (self->out);
+  kcp_output_close (self->err);
   self->report = make_report (self, &status);
   KCP_DEBUG (KCP_DEBUG_CHILD, "%s", kcp_exit_report_get_summary (self->report));
 

@@ -38,6 +38,10 @@ void           kcp_rendezvous_attach       (KcpRendezvous           *self,
                                             int                      pid,
                                             GMainContext            *context);
 
+/* The child has died. Takes in what it has sent before that, which may be what it died of. May end
+ * in one of the ops, which free it. */
+void           kcp_rendezvous_drain        (KcpRendezvous           *self);
+
 /* Which step is missing, for people. */
 const char    *kcp_rendezvous_get_missing  (KcpRendezvous           *self);
 

@@ -33,6 +33,7 @@ typedef struct
   GSocketConnection *connection;
   KcpFrameReader *reader;
   GSource *source, *timer;
+  gboolean hung_up;
 } Candidate;
 
 struct _KcpRendezvous
@@ -46,6 +47,7 @@ struct _KcpRendezvous
   char token[TOKEN_BYTES * 2 + 1];
   KcpTerms offered, agreed;
   int pid;
+  gboolean *gone;            /* not NULL: set when this is freed */
 };
 
 /* ---- candidates ---- */
@@ -199,8 +201,10 @@ on_readable (GSocket      *socket,
     case KCP_FILL_AGAIN:
       return G_SOURCE_CONTINUE;
     case KCP_FILL_EOF:
-      turn_away (candidate, g_error_new_literal (KCP_ERROR, KCP_ERROR_HANDSHAKE_FAILED,
-                                                 "hung up before its HELLO was complete"));
+      /* If that was the end of the child, its exit status says more and is about to come. Until
+       * patience ends, wait for it. */
+      candidate->hung_up = TRUE;
+      destroy_source (&candidate->source);
       return G_SOURCE_REMOVE;
     case KCP_FILL_ERROR:
       turn_away (candidate, error);
@@ -233,8 +237,14 @@ on_readable (GSocket      *socket,
 static gboolean
 on_impatient (gpointer data)
 {
-  turn_away (data, g_error_new (KCP_ERROR, KCP_ERROR_HANDSHAKE_TIMED_OUT,
-                                "no HELLO within %d ms of the connection", PATIENCE_MS));
+  Candidate *candidate = data;
+
+  if (candidate->hung_up)
+    turn_away (candidate, g_error_new_literal (KCP_ERROR, KCP_ERROR_HANDSHAKE_FAILED,
+                                               "hung up before its HELLO was complete"));
+  else
+    turn_away (candidate, g_error_new (KCP_ERROR, KCP_ERROR_HANDSHAKE_TIMED_OUT,
+                                       "no HELLO within %d ms of the connection", PATIENCE_MS));
   return G_SOURCE_REMOVE;
 }
 
@@ -248,6 +258,37 @@ say_hello (Candidate *candidate)
   /* A new socket holds a HELLO many times over; one that does not will say nothing either. */
   kcp_frame_writer_push (writer, KCP_FRAME_HELLO, 0, 0, NULL, 0, body);
   kcp_frame_writer_flush (writer, candidate_fd (candidate), NULL);
+}
+
+/* One step for one of them; FALSE: none has anything. */
+static gboolean
+drain_one (KcpRendezvous *self)
+{
+  for (guint i = 0; i < self->candidates->len; i++)
+    {
+      Candidate *candidate = self->candidates->pdata[i];
+      GPollFD poll_fd = { candidate_fd (candidate), G_IO_IN, 0 };
+
+      if (!candidate->hung_up && g_poll (&poll_fd, 1, 0) > 0)
+        {
+          on_readable (NULL, G_IO_IN, candidate);
+          return TRUE;
+        }
+    }
+
+  return FALSE;
+}
+
+void
+kcp_rendezvous_drain (KcpRendezvous *self)
+{
+  g_autofree gboolean *gone = g_new0 (gboolean, 1);
+
+  self->gone = gone;
+  while (!*gone && drain_one (self))
+    ;
+  if (!*gone)
+    self->gone = NULL;
 }
 
 /* ---- listeners ---- */
@@ -382,6 +423,8 @@ kcp_rendezvous_new (const KcpTerms          *terms,
 void
 kcp_rendezvous_free (KcpRendezvous *self)
 {
+  if (self->gone)
+    *self->gone = TRUE;
   g_ptr_array_unref (self->candidates);
   for (guint i = 0; i < G_N_ELEMENTS (self->listeners); i++)
     {

@@ -33,7 +33,18 @@ static KcpSocketDirectory *current;
 
 /* ---- sweeping ---- */
 
-/* Only the flat files that we make; anything else stays, and with it the directory. */
+/* Whether we name our files like that: the lock, and sockets that are a number and a letter. */
+static gboolean
+is_ours (const char *name)
+{
+  gsize digits = strspn (name, "0123456789");
+
+  return strcmp (name, LOCK) == 0 ||
+         (digits > 0 && (name[digits] == 'r' || name[digits] == 'c') && name[digits + 1] == '\0');
+}
+
+/* Only the files that we make; anything else stays, and with it the directory. The name of a
+ * directory proves nothing, and a foreign host may keep its sockets next to its papers. */
 static void
 remove_directory (int         fd,
                   const char *path)
@@ -45,7 +56,7 @@ remove_directory (int         fd,
     return;
 
   while ((entry = readdir (dir)))
-    if (strcmp (entry->d_name, ".") != 0 && strcmp (entry->d_name, "..") != 0)
+    if (is_ours (entry->d_name))
       unlinkat (fd, entry->d_name, 0);
   closedir (dir);
   rmdir (path);

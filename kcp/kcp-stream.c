@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "kcp-stream-private.h"
 
+#include "kcp-current-private.h"
+
 /**
  * KcpStream:
  *
@@ -136,6 +138,20 @@ on_wait_cancelled (GCancellable *cancellable,
   return G_SOURCE_REMOVE;
 }
 
+/* What the user does with an item is still inside of the call for which the stream was asked. */
+static void
+on_next_done (GObject      *source,
+              GAsyncResult *result,
+              gpointer      user_data)
+{
+  g_autoptr (KcpCall) call = g_object_ref (KCP_STREAM (source)->call);
+  const GAsyncReadyCallback *callback = g_task_get_task_data (G_TASK (result));
+  KcpInvocation *previous = kcp_current_enter (call->outer);
+
+  (*callback) (source, result, user_data);
+  kcp_current_leave (previous);
+}
+
 /**
  * kcp_stream_next_async:
  * @self: a stream
@@ -157,8 +173,9 @@ kcp_stream_next_async (KcpStream           *self,
 
   g_return_if_fail (KCP_IS_STREAM (self));
 
-  task = g_task_new (self, cancellable, callback, user_data);
+  task = g_task_new (self, cancellable, callback ? on_next_done : NULL, user_data);
   g_task_set_source_tag (task, kcp_stream_next_async);
+  g_task_set_task_data (task, g_memdup2 (&callback, sizeof callback), g_free);
   g_task_set_check_cancellable (task, FALSE);
 
   if (self->waiter)

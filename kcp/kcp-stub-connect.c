@@ -16,15 +16,19 @@ static GSocketConnection *
 connect_to (const char  *path,
             GError     **error)
 {
-  g_autoptr (GSocketClient) client = g_socket_client_new ();
   g_autoptr (GSocketAddress) address = g_unix_socket_address_new (path);
   g_autoptr (GSocketConnection) connection = NULL;
+  g_autoptr (GSocket) socket = NULL;
   KcpPeer peer;
 
-  g_socket_client_set_enable_proxy (client, FALSE);
-  connection = g_socket_client_connect (client, G_SOCKET_CONNECTABLE (address), NULL, error);
-  if (connection == NULL)
-    return NULL;
+  /* Not by a GSocketClient: that would look for proxies, in a thread that then stays for good. */
+  socket = g_socket_new (G_SOCKET_FAMILY_UNIX, G_SOCKET_TYPE_STREAM, G_SOCKET_PROTOCOL_DEFAULT, error);
+  if (socket == NULL || !g_socket_connect (socket, address, NULL, error))
+    {
+      g_prefix_error (error, "%s: ", path);
+      return NULL;
+    }
+  connection = g_socket_connection_factory_create_connection (socket);
 
   /* Someone else's listener in the place of ours must not get the token. */
   if (!kcp_socket_get_peer (g_socket_connection_get_socket (connection), &peer, error))

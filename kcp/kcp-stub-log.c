@@ -4,6 +4,8 @@
 #include "kcp-current-private.h"
 #include "kcp-trace-context.h"
 
+#include <stdio.h>
+
 /* Messages of other threads that wait for the main thread; more are dropped and counted. */
 #define MAX_WAITING 1024
 #define MAX_TEXT (64 * 1024)
@@ -72,6 +74,34 @@ encode (GLogLevelFlags   level,
   return kcp_codec_encode_object (object);
 }
 
+/* What is printed goes to the host, which takes it for UTF-8 whatever the locale; GLib's own way
+ * would put a question mark for each letter that the locale has not. */
+static void
+print_error (const char *text)
+{
+  fputs (text, stderr);
+  fflush (stderr);
+}
+
+static void
+print_out (const char *text)
+{
+  fputs (text, stdout);
+}
+
+static void
+print_log (GLogLevelFlags   level,
+           const GLogField *fields,
+           gsize            n_fields)
+{
+  g_autofree char *domain = field_text (fields, n_fields, "GLIB_DOMAIN");
+  g_autofree char *text = field_text (fields, n_fields, "MESSAGE");
+  g_autofree char *line = g_strdup_printf ("%s%s%s: %s\n", domain ? domain : "", domain ? " " : "",
+                                           level_name (level), text ? text : "");
+
+  print_error (line);
+}
+
 static void
 send (KcpLink *link,
       GBytes  *body)
@@ -102,12 +132,12 @@ write_log (GLogLevelFlags   level,
   gboolean fatal = (level & G_LOG_FLAG_FATAL) || (level & G_LOG_LEVEL_ERROR);
   g_autoptr (GBytes) body = NULL;
 
-  if ((int) (level & G_LOG_LEVEL_MASK) > g_atomic_int_get (&log_level))
+  if (!fatal && (int) (level & G_LOG_LEVEL_MASK) > g_atomic_int_get (&log_level))
     return G_LOG_WRITER_HANDLED;
 
   /* The process is about to end: only stderr is certain to be read after it. */
   if (link == NULL || fatal || g_private_get (&busy))
-    g_log_writer_standard_streams (level, fields, n_fields, data);
+    print_log (level, fields, n_fields);
   if (link == NULL || g_private_get (&busy))
     return G_LOG_WRITER_HANDLED;
 
@@ -136,6 +166,8 @@ void
 kcp_stub_log_start (void)
 {
   g_log_set_writer_func (write_log, NULL, NULL);
+  g_set_printerr_handler (print_error);
+  g_set_print_handler (print_out);
 }
 
 void

@@ -78,10 +78,11 @@ kcp_stub_isolate (void)
   set_core_limit (FALSE);
 }
 
-/* The value is overwritten where it lies, for /proc/PID/environ shows that memory. */
+/* The variable is overwritten where it lies, for /proc/PID/environ shows that memory. */
 static char *
 take_variable (const char *name)
 {
+  g_autoptr (GPtrArray) places = g_ptr_array_new ();
   gsize length = strlen (name);
   char *value = NULL;
 
@@ -90,10 +91,13 @@ take_variable (const char *name)
       {
         if (value == NULL)
           value = g_strdup (*entry + length + 1);
-        memset (*entry + length + 1, 0, strlen (*entry + length + 1));
+        g_ptr_array_add (places, *entry);
       }
 
+  /* First out of the table, where the name is needed to find it. */
   g_unsetenv (name);
+  for (guint i = 0; i < places->len; i++)
+    explicit_bzero (places->pdata[i], strlen (places->pdata[i]));
   return value;
 }
 

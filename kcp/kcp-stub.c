@@ -225,7 +225,7 @@ open_plugin (KcpStub *self,
       send_status (self, phase, NULL, NULL);
     }
   if (module && kcp_plugin_check (module, path, &self->plugin, &error) &&
-      kcp_plugin_route (&self->plugin, &self->self, self->router, &error))
+      kcp_plugin_route (&self->plugin, path, &self->self, self->router, &error))
     {
       phase = KCP_PHASE_STARTING;
       send_status (self, phase, NULL, NULL);
@@ -268,24 +268,26 @@ on_grace_over (gpointer data)
   return G_SOURCE_REMOVE;
 }
 
-static void
-say_goodbye (KcpStub *self,
-             GBytes  *body)
+static gboolean
+say_goodbye (KcpStub  *self,
+             GBytes   *body,
+             GError  **error)
 {
-  g_autoptr (JsonObject) goodbye = kcp_codec_decode_object ("GOODBYE", body, NULL);
+  g_autoptr (JsonObject) goodbye = kcp_codec_decode_object ("GOODBYE", body, error);
   gint64 grace = 2000;
 
+  if (goodbye == NULL || !kcp_codec_get_int (goodbye, "grace_ms", 0, G_MAXINT32, &grace, error))
+    return FALSE;
   if (self->leaving)
-    return;
+    return TRUE;
 
-  if (goodbye)
-    kcp_codec_get_int (goodbye, "grace_ms", 0, G_MAXINT32, &grace, NULL);
   self->leaving = TRUE;
 
   if (kcp_link_count_invocations (self->link) == 0)
     leave_soon (self);
   else
     self->grace_source = g_timeout_add ((guint) grace, on_grace_over, self);
+  return TRUE;
 }
 
 /* ---- what the link tells ---- */
@@ -308,19 +310,22 @@ on_frame (gpointer      owner,
           GBytes       *body)
 {
   KcpStub *self = owner;
+  g_autoptr (GError) error = NULL;
 
   if (kind == KCP_FRAME_GOODBYE)
-    say_goodbye (self, body);
+    say_goodbye (self, body, &error);
   else if (kind == KCP_FRAME_OPEN && !self->opened)
     {
       self->opened = TRUE;
       open_plugin (self, body);
     }
   else
-    {
-      g_autoptr (GError) error = g_error_new (KCP_ERROR, KCP_ERROR_PROTOCOL, "%s frame, which has no place here",
-                                              kcp_frame_kind_to_string (kind));
+    g_set_error (&error, KCP_ERROR, KCP_ERROR_PROTOCOL, "%s frame, which has no place here",
+                 kcp_frame_kind_to_string (kind));
 
+  if (error)
+    {
+      g_printerr ("kcp-child: %s\n", error->message);
       kcp_link_close (self->link, error);
       leave (self, 1);
     }
@@ -338,6 +343,8 @@ on_lost (gpointer      owner,
 
   if (error)
     g_printerr ("kcp-child: %s\n", error->message);
+  else
+    kcp_watchdog_host_is_gone ();
   kcp_link_close (self->link, reason);
   leave (self, error ? 1 : 0);
 }

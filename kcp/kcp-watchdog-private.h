@@ -11,6 +11,9 @@ G_BEGIN_DECLS
 void kcp_watchdog_start     (int         request_fd,
                              int         callback_fd,
                              const char *directory);
+/* The host has closed its ends, and this process leaves by itself. At its very end, after all exit
+ * handlers, what is left of its group and of a dead host's sockets is removed. */
+void kcp_watchdog_host_is_gone (void);
 void kcp_watchdog_set_grace (int         milliseconds);
 
 G_END_DECLS

@@ -370,18 +370,22 @@ test_german (void)
   program_assert_part (lines->out, "\"code\":\"unknown-path\"");
 }
 
-/* Without a UTF-8 locale nothing breaks; what has no character there is replaced. */
+/* Without a UTF-8 locale nothing breaks; the closest characters there are stand in. */
 static void
 test_plain_locale (void)
 {
   g_autoptr (GSubprocessLauncher) launcher = program_launcher (0);
   g_autoptr (Program) help = NULL;
+  g_autoptr (Program) failed = NULL;
   g_autoptr (Program) call = NULL;
 
   g_subprocess_launcher_setenv (launcher, "LC_ALL", "C", TRUE);
   help = program_run (launcher, NULL, "--help");
   g_assert_cmpint (help->status, ==, 0);
-  program_assert_part (help->out, "PLUGIN");
+  program_assert_part (help->out, "PLUGIN [KEY=VALUE...]");
+
+  failed = program_run (launcher, NULL, "%echo dance");
+  program_assert_part (failed->err, "there is no command \"dance\"");
 
   call = program_run (launcher, NULL, "%echo call echo '\"ü\"'");
   g_assert_cmpstr (call->out, ==, "\"ü\"\n");
