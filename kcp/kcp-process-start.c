@@ -404,7 +404,8 @@ kcp_process_start (KcpLaunchPlan     *plan,
   KcpProcess *self = g_new0 (KcpProcess, 1);
   GError *error = NULL;
 
-  g_ref_count_init (&self->ref_count);
+  g_atomic_ref_count_init (&self->ref_count);
+  g_weak_ref_init (&self->observed, NULL);
   self->plan = plan;
   self->context = g_main_context_ref (context);
   self->responsive = TRUE;
