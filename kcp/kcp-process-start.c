@@ -258,6 +258,7 @@ on_joined (gpointer        owner,
   const KcpLinkLimits limits = {
     self->plan->max_in_flight, self->plan->mailbox_calls, self->plan->mailbox_bytes,
   };
+  gsize frame_limit = terms->frame_limit;   /* @terms goes with the rendezvous */
 
   self->link = kcp_link_new (KCP_LINK_HOST, request, callback, terms, &kcp_process_link_ops, self);
   kcp_link_set_call_timeout (self->link, self->plan->call_timeout);
