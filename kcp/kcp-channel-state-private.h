@@ -34,6 +34,7 @@ struct _KcpChannel
   guint32 accepts;
   gboolean counted;                /* the other end counts what we send here */
   gsize frame_limit;
+  gboolean takes_fds;              /* messages may carry descriptors, both ways */
   guint running;                   /* depth of kcp_channel_run() */
   gboolean crowded;                /* a send was blocked; told by room() when all is out */
   gboolean ended;                  /* nothing comes any more */
@@ -57,7 +58,8 @@ void     kcp_channel_push      (KcpChannel      *self,
                                 guint64          id,
                                 const KcpFields *fields,
                                 gint64           deadline_at,
-                                GBytes          *body);
+                                GBytes          *body,
+                                GUnixFDList     *fds);
 void     kcp_channel_flush_now (KcpChannel      *self);
 
 /* Whether frames of @kind are counted. The others may overtake, so they cannot be. */
