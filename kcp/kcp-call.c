@@ -3,6 +3,7 @@
 
 #include "kcp-current-private.h"
 #include "kcp-error.h"
+#include "kcp-message-private.h"
 
 static GObject *
 call_get_source_object (GAsyncResult *result)
@@ -207,7 +208,7 @@ complete (KcpCall    *self,
 static gsize
 item_size (KcpMessage *item)
 {
-  GBytes *body = kcp_message_get_body_bytes (item, NULL);
+  GBytes *body = kcp_message_get_frame_body (item, NULL);
 
   return body ? g_bytes_get_size (body) : 0;
 }
