@@ -205,7 +205,8 @@ take_next (GObject      *source,
   answer->message = kcp_stream_next_finish (KCP_STREAM (source), result, &answer->error);
 }
 
-/* As items they count for the window, their bytes do not: each is larger than it. */
+/* As items they count for the window, their bytes do not: each is larger than it, and all come
+ * before one is taken. */
 static void
 test_items (void)
 {
@@ -217,6 +218,7 @@ test_items (void)
 
   pair->child.handler = send_back;
   stream = kcp_link_ask_stream (pair->host.link, message, NULL);
+  WAIT_FOR (kcp_stream_is_done (stream));
   for (guint i = 0; i <= 3; i++)
     {
       g_auto (Answer) answer = { FALSE };
