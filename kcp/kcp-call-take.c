@@ -3,6 +3,7 @@
 
 #include "kcp-current-private.h"
 #include "kcp-error.h"
+#include "kcp-message-private.h"
 
 /* What comes for a call and how its user takes it, from whichever thread: items, and waits. */
 
@@ -11,7 +12,7 @@
 static gsize
 item_size (KcpMessage *item)
 {
-  GBytes *body = kcp_message_get_body_bytes (item, NULL);
+  GBytes *body = kcp_message_get_frame_body (item, NULL);
 
   return body ? g_bytes_get_size (body) : 0;
 }

@@ -3,6 +3,7 @@
 
 #include "kcp-current-private.h"
 #include "kcp-error.h"
+#include "kcp-message-private.h"
 
 static GObject *
 call_get_source_object (GAsyncResult *result)

@@ -5,8 +5,10 @@
  * KcpCallbackHandle:
  *
  * The host, as its plugin sees it: what `start` is given to call back with. A call that is made
- * while a handler serves one belongs to that call: it carries on its trace, and never takes
- * longer than the other has left. Use it in the main thread of the child.
+ * while a handler serves one belongs to that call: it carries on its trace, never takes longer
+ * than the other has left, and is served by a host that blocks in it. The same is true of a call
+ * made in the callback of such a call, and so on; a timer's or another source's does not belong
+ * to any. Use it in the main thread of the child.
  */
 struct _KcpCallbackHandle
 {

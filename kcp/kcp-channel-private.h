@@ -56,6 +56,8 @@ KcpChannel *kcp_channel_new            (const char           *name,
 KcpChannel *kcp_channel_ref            (KcpChannel           *self);
 void        kcp_channel_unref          (KcpChannel           *self);
 
+/* The feature “fds” is in force. */
+void        kcp_channel_allow_fds      (KcpChannel           *self);
 void        kcp_channel_attach         (KcpChannel           *self,
                                         GMainContext         *context);
 int         kcp_channel_get_fd         (KcpChannel           *self);

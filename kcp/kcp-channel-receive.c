@@ -174,7 +174,8 @@ take_frame (KcpChannel  *self,
                    kcp_frame_kind_to_string (kind));
       return FALSE;
     }
-  if (!kcp_codec_read_fields (frame, &fields, error))
+  if (!kcp_codec_read_fields (frame, &fields, error) ||
+      !kcp_frame_reader_claim_fds (self->reader, frame, fields.fd_count, error))
     return FALSE;
 
   if (kcp_channel_counts (kind))
@@ -193,7 +194,7 @@ take_frame (KcpChannel  *self,
     case KCP_FRAME_ERROR:
       return take_answer (self, frame, &fields, error);
     case KCP_FRAME_PING:
-      kcp_channel_push (self, KCP_FRAME_PONG, 0, 0, NULL, 0, NULL);
+      kcp_channel_push (self, KCP_FRAME_PONG, 0, 0, NULL, 0, NULL, NULL);
       return TRUE;
     case KCP_FRAME_PONG:
     case KCP_FRAME_HELLO:

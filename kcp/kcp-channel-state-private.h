@@ -5,8 +5,8 @@
 
 G_BEGIN_DECLS
 
-/* Inside of a channel, shared by its two halves: kcp-channel.c (life, what goes out) and
- * kcp-channel-receive.c (what comes in). Nobody else includes it. */
+/* Inside of a channel, shared by its parts: kcp-channel.c (life, calls of this end),
+ * kcp-channel-answer.c (calls of the other end) and kcp-channel-receive.c (what comes in). Nobody else includes it. */
 
 /* The end of a call that has to wait for frames of the other socket. */
 typedef struct
@@ -34,6 +34,7 @@ struct _KcpChannel
   guint32 accepts;
   gboolean counted;                /* the other end counts what we send here */
   gsize frame_limit;
+  gboolean takes_fds;              /* messages may carry descriptors, both ways */
   guint running;                   /* depth of kcp_channel_run() */
   gboolean crowded;                /* a send was blocked; told by room() when all is out */
   gboolean ended;                  /* nothing comes any more */
@@ -57,8 +58,14 @@ void     kcp_channel_push      (KcpChannel      *self,
                                 guint64          id,
                                 const KcpFields *fields,
                                 gint64           deadline_at,
-                                GBytes          *body);
+                                GBytes          *body,
+                                GUnixFDList     *fds);
 void     kcp_channel_flush_now (KcpChannel      *self);
+/* The sender's limit: a frame that the other end would refuse never leaves. */
+gboolean kcp_channel_fits      (KcpChannel      *self,
+                                const KcpFields *fields,
+                                GBytes          *body,
+                                GError         **error);
 
 /* Whether frames of @kind are counted. The others may overtake, so they cannot be. */
 static inline gboolean

@@ -3,7 +3,11 @@
 
 #include "kcp-debug-private.h"
 #include "kcp-error.h"
+#include "kcp-message-private.h"
 #include "kcp-trace-context.h"
+
+#include <gio/gunixfdlist.h>
+#include <sys/socket.h>
 
 /* ---- life ---- */
 
@@ -85,6 +89,9 @@ kcp_channel_close (KcpChannel *self)
   self->owner = NULL;
   detach (self);
   g_queue_clear_full (&self->held, kcp_channel_free_held);
+  /* Now and not with the last reference: descriptors may wait in them. */
+  kcp_frame_writer_clear (self->writer);
+  kcp_frame_reader_drop_fds (self->reader);
   g_io_stream_close (G_IO_STREAM (self->connection), NULL, NULL);
 }
 
@@ -119,6 +126,13 @@ set_condition (KcpChannel   *self,
 }
 
 void
+kcp_channel_allow_fds (KcpChannel *self)
+{
+  self->takes_fds = TRUE;
+  kcp_frame_reader_allow_fds (self->reader);
+}
+
+void
 kcp_channel_flush_now (KcpChannel *self)
 {
   g_autoptr (GError) error = NULL;
@@ -141,8 +155,12 @@ kcp_channel_flush_now (KcpChannel *self)
       self->crowded = TRUE;
       set_condition (self, G_IO_IN | G_IO_OUT);
       break;
-    case KCP_FLUSH_CLOSED:
     case KCP_FLUSH_ERROR:
+      /* Not of the other end's making, so its end would not come by itself. */
+      g_warning ("%s socket: %s", self->name, error->message);
+      shutdown (self->fd, SHUT_RDWR);
+      G_GNUC_FALLTHROUGH;
+    case KCP_FLUSH_CLOSED:
       /* What the other end has sent before it went is still there to be read, and the end of
        * it will come by reading. Until then, do not ask whether it can be written. */
       set_condition (self, G_IO_IN);
@@ -159,26 +177,33 @@ kcp_channel_push (KcpChannel      *self,
                   guint64          id,
                   const KcpFields *fields,
                   gint64           deadline_at,
-                  GBytes          *body)
+                  GBytes          *body,
+                  GUnixFDList     *fds)
 {
-  KCP_DEBUG (KCP_DEBUG_FRAME, ">>> %s %s id=%" G_GUINT64_FORMAT " body=%" G_GSIZE_FORMAT,
-             self->name, kcp_frame_kind_to_string (kind), id, body ? g_bytes_get_size (body) : 0);
+  KCP_DEBUG (KCP_DEBUG_FRAME, ">>> %s %s id=%" G_GUINT64_FORMAT " body=%" G_GSIZE_FORMAT " fds=%u",
+             self->name, kcp_frame_kind_to_string (kind), id, body ? g_bytes_get_size (body) : 0,
+             fds ? fields->fd_count : 0);
 
-  kcp_frame_writer_push (self->writer, kind, flags, id, fields, deadline_at, body);
+  kcp_frame_writer_push_fds (self->writer, kind, flags, id, fields, deadline_at, body, fds);
   if (kcp_channel_counts (kind))
     self->sent++;
   kcp_channel_flush_now (self);
 }
 
-/* The sender's limit: a frame that the other end would refuse never leaves. */
-static gboolean
-fits (KcpChannel       *self,
-      const KcpFields  *fields,
-      GBytes           *body,
-      GError          **error)
+/* The sender's limits: a frame that the other end would refuse never leaves. */
+gboolean
+kcp_channel_fits (KcpChannel       *self,
+                  const KcpFields  *fields,
+                  GBytes           *body,
+                  GError          **error)
 {
   gsize size = kcp_fields_size (fields) + g_bytes_get_size (body);
 
+  if (fields->fd_count > 0 && !self->takes_fds)
+    {
+      g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED, "the other side takes no descriptors");
+      return FALSE;
+    }
   if (size <= self->frame_limit)
     return TRUE;
 
@@ -212,14 +237,14 @@ kcp_channel_can_send (KcpChannel  *self,
                       GError     **error)
 {
   KcpFields fields;
-  GBytes *body = kcp_message_get_body_bytes (message, error);
+  GBytes *body = kcp_message_get_frame_body (message, error);
 
   if (body == NULL || !kcp_codec_fill_fields (message, KCP_FRAME_CALL, &fields, error))
     return FALSE;
 
   *size = kcp_fields_size (&fields) + g_bytes_get_size (body);
   /* Room for what is added when it is sent: trace, deadline. */
-  return fits (self, &fields, body, error);
+  return kcp_channel_fits (self, &fields, body, error);
 }
 
 /* With @call NULL no reply is wanted. The channel keeps the call until it is done. */
@@ -233,7 +258,8 @@ kcp_channel_send_call (KcpChannel       *self,
                        GError          **error)
 {
   KcpFields fields;
-  GBytes *body = kcp_message_get_body_bytes (message, error);
+  GBytes *body = kcp_message_get_frame_body (message, error);
+  g_autoptr (GUnixFDList) fds = NULL;
 
   if (body == NULL || !kcp_codec_fill_fields (message, KCP_FRAME_CALL, &fields, error))
     return FALSE;
@@ -249,7 +275,7 @@ kcp_channel_send_call (KcpChannel       *self,
       fields.parent = parent;
       fields.present |= KCP_FIELD_BIT (KCP_FIELD_PARENT);
     }
-  if (!fits (self, &fields, body, error))
+  if (!kcp_channel_fits (self, &fields, body, error) || !kcp_message_collect_fds (message, &fds, error))
     return FALSE;
 
   self->last_call++;
@@ -259,7 +285,7 @@ kcp_channel_send_call (KcpChannel       *self,
       g_hash_table_insert (self->calls, &call->id, g_object_ref (call));
     }
   kcp_channel_push (self, KCP_FRAME_CALL, call ? 0 : KCP_FRAME_FLAG_NO_REPLY, self->last_call, &fields,
-        deadline_at, body);
+                    deadline_at, body, fds);
   return TRUE;
 }
 
@@ -277,7 +303,7 @@ kcp_channel_send_credit (KcpChannel *self,
   };
 
   if (!self->ended)
-    kcp_channel_push (self, KCP_FRAME_CREDIT, 0, call->id, &fields, 0, NULL);
+    kcp_channel_push (self, KCP_FRAME_CREDIT, 0, call->id, &fields, 0, NULL, NULL);
 }
 
 /* A call that is done. Where it had not left yet it is taken back, else the callee is told. */
@@ -347,116 +373,7 @@ kcp_channel_send_link_frame (KcpChannel   *self,
                              GBytes       *body)
 {
   if (!self->ended)
-    kcp_channel_push (self, kind, 0, 0, NULL, 0, body);
-}
-
-/* ---- invocations ---- */
-
-void
-kcp_channel_add_invocation (KcpChannel    *self,
-                            KcpInvocation *invocation)
-{
-  kcp_invocation_keep (invocation);
-  g_hash_table_insert (self->invocations, (gpointer) kcp_invocation_peek_id (invocation), invocation);
-}
-
-KcpInvocation *
-kcp_channel_lookup_invocation (KcpChannel *self,
-                               guint64     id)
-{
-  return g_hash_table_lookup (self->invocations, &id);
-}
-
-guint
-kcp_channel_count_invocations (KcpChannel *self)
-{
-  return g_hash_table_size (self->invocations);
-}
-
-/* @callbacks_sent < 0: not told. An answer that does not fit becomes an error that does. */
-void
-kcp_channel_send_answer (KcpChannel    *self,
-                         KcpInvocation *invocation,
-                         KcpAnswer      kind,
-                         KcpMessage    *message,
-                         const GError  *error,
-                         gint64         callbacks_sent)
-{
-  static const KcpFrameKind frame_kinds[] = {
-    [KCP_ANSWER_ITEM] = KCP_FRAME_ITEM,
-    [KCP_ANSWER_END] = KCP_FRAME_END,
-    [KCP_ANSWER_ERROR] = KCP_FRAME_ERROR,
-  };
-  guint64 id = kcp_invocation_get_id (invocation);
-  g_autoptr (GError) refused = NULL;
-  g_autoptr (GBytes) body = NULL;
-  KcpFields fields = { 0 };
-
-  if (self->ended || !g_hash_table_contains (self->invocations, &id))
-    return;
-
-  if (error == NULL)
-    {
-      body = kcp_message_get_body_bytes (message, &refused);
-      if (body)
-        g_bytes_ref (body);
-      if (body && kcp_codec_fill_fields (message, frame_kinds[kind], &fields, &refused))
-        fits (self, &fields, body, &refused);
-      if (refused)
-        {
-          g_prefix_error (&refused, "the answer to “%s” cannot be sent: ",
-                          kcp_invocation_get_path (invocation));
-          g_clear_pointer (&body, g_bytes_unref);
-          memset (&fields, 0, sizeof fields);
-          error = refused;
-          kind = KCP_ANSWER_ERROR;
-        }
-    }
-  if (error)
-    body = kcp_codec_encode_error (error);
-
-  if (kind != KCP_ANSWER_ITEM)
-    {
-      if (callbacks_sent >= 0)
-        {
-          fields.callbacks_sent = (guint64) callbacks_sent;
-          fields.present |= KCP_FIELD_BIT (KCP_FIELD_CALLBACKS_SENT);
-        }
-    }
-  kcp_channel_push (self, frame_kinds[kind], 0, id, fields.present ? &fields : NULL, 0, body);
-  if (kind != KCP_ANSWER_ITEM)
-    kcp_channel_drop_invocation (self, invocation);
-}
-
-/* An invocation that nobody waits for any more, with what @drop has to undo. */
-void
-kcp_channel_drop_invocation (KcpChannel    *self,
-                             KcpInvocation *invocation)
-{
-  guint64 id = kcp_invocation_get_id (invocation);
-
-  kcp_invocation_keep (invocation);
-  if (g_hash_table_remove (self->invocations, &id))
-    {
-      if (self->owner)
-        self->ops->dropped (self->owner, self, invocation);
-      kcp_invocation_close (invocation);
-    }
-  kcp_invocation_release (invocation);
-}
-
-void
-kcp_channel_drop_invocations (KcpChannel *self)
-{
-  g_autoptr (GList) open = g_hash_table_get_values (self->invocations);
-
-  for (GList *l = open; l; l = l->next)
-    kcp_invocation_keep (l->data);
-  for (GList *l = open; l; l = l->next)
-    {
-      kcp_channel_drop_invocation (self, l->data);
-      kcp_invocation_release (l->data);
-    }
+    kcp_channel_push (self, kind, 0, 0, NULL, 0, body, NULL);
 }
 
 /* ---- what others ask ---- */

@@ -16,6 +16,7 @@ typedef struct
   KcpExitStatus status;
   const char *ended_by;      /* the step of the stop that was reached; NULL: it was not stopped */
   guint calls_in_flight;
+  char *hint;                /* taken; NULL: nothing to add */
   char *stderr_tail;         /* taken */
   char *stdout_tail;         /* taken */
 } KcpExitFacts;

@@ -67,6 +67,8 @@ summarise (const KcpExitReport *self)
   if (facts->calls_in_flight > 0)
     g_string_append_printf (text, ", %u call%s in flight", facts->calls_in_flight,
                             facts->calls_in_flight == 1 ? "" : "s");
+  if (facts->hint)
+    g_string_append_printf (text, "; %s", facts->hint);
 
   return g_string_free (text, FALSE);
 }
@@ -117,6 +119,7 @@ kcp_exit_report_unref (KcpExitReport *self)
 
   g_free (self->facts.stderr_tail);
   g_free (self->facts.stdout_tail);
+  g_free (self->facts.hint);
   g_free (self->name);
   g_free (self->signal_name);
   g_free (self->summary);
@@ -316,6 +319,24 @@ kcp_exit_report_get_stdout_tail (KcpExitReport *self)
 }
 
 /**
+ * kcp_exit_report_get_hint:
+ * @self: a report
+ *
+ * What seems to be behind the end, where something is known: a resource limit that it has run
+ * into (see kcp_launcher_set_resource_limit()), or a SIGKILL that this program has not sent. It is
+ * part of the summary, too.
+ *
+ * Returns: (transfer none) (nullable): a line of text, or %NULL
+ */
+const char *
+kcp_exit_report_get_hint (KcpExitReport *self)
+{
+  g_return_val_if_fail (self != NULL, NULL);
+
+  return self->facts.hint;
+}
+
+/**
  * kcp_exit_report_get_summary:
  * @self: a report
  *
@@ -360,6 +381,8 @@ kcp_exit_report_to_json (KcpExitReport *self)
     json_object_set_int_member (object, "exit_code", facts->status.number);
   json_object_set_boolean_member (object, "core_dumped", facts->status.core_dumped);
   json_object_set_int_member (object, "calls_in_flight", facts->calls_in_flight);
+  if (facts->hint)
+    json_object_set_string_member (object, "hint", facts->hint);
   json_object_set_int_member (object, "user_us", facts->status.user_us);
   json_object_set_int_member (object, "system_us", facts->status.system_us);
   json_object_set_int_member (object, "peak_bytes", facts->status.peak_bytes);

@@ -58,6 +58,8 @@ const char    *kcp_exit_report_get_stderr_tail     (KcpExitReport *self);
 KCP_AVAILABLE_IN_ALL
 const char    *kcp_exit_report_get_stdout_tail     (KcpExitReport *self);
 KCP_AVAILABLE_IN_ALL
+const char    *kcp_exit_report_get_hint            (KcpExitReport *self);
+KCP_AVAILABLE_IN_ALL
 const char    *kcp_exit_report_get_summary         (KcpExitReport *self);
 KCP_AVAILABLE_IN_ALL
 JsonNode      *kcp_exit_report_to_json             (KcpExitReport *self);

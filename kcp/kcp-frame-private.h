@@ -55,6 +55,7 @@ typedef enum
   KCP_FIELD_CALLBACKS_SENT = 0x08, /* u64: frames sent on the callback socket so far */
   KCP_FIELD_FD_COUNT = 0x81,       /* u16: descriptors that ride on this frame */
   KCP_FIELD_CONTENT_TYPE = 0x82,   /* media type of the body when it is not JSON */
+  KCP_FIELD_BODY_FD = 0x83,        /* u64: size of the body, which is in the last descriptor */
 } KcpFieldTag;
 
 #define KCP_FIELD_MUST_UNDERSTAND 0x80
@@ -78,6 +79,7 @@ typedef struct
   guint32 credit_bytes;
   guint64 parent;
   guint64 callbacks_sent;
+  guint64 body_fd_size;
   const char *path;
   const char *traceparent;
   const char *tracestate;
@@ -101,6 +103,7 @@ typedef struct
   KcpFrameHeader header;
   const guint8 *fields;
   GBytes *body;     /* owned; NULL or empty if the frame has none */
+  GUnixFDList *fds; /* owned; NULL: none, or kcp_frame_reader_claim_fds() was not called yet */
 } KcpFrame;
 
 const char *kcp_frame_kind_to_string (guint8                 kind);

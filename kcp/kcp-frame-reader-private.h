@@ -7,7 +7,8 @@ G_BEGIN_DECLS
 
 /* Bytes in, frames out. One fill is one receive; all whole frames of it are then taken one by
  * one. A frame larger than the read buffer gets a block of its own, into which the rest of it is
- * received directly; that block becomes its body without a copy. Not thread-safe. */
+ * received directly; that block becomes its body without a copy. Descriptors are kept in the order
+ * in which they came until the frame with whose first byte they came claims them. Not thread-safe. */
 typedef struct _KcpFrameReader KcpFrameReader;
 
 typedef enum
@@ -29,6 +30,10 @@ KcpFrameReader *kcp_frame_reader_new       (gsize           limit);
 void            kcp_frame_reader_free      (KcpFrameReader *self);
 void            kcp_frame_reader_set_limit (KcpFrameReader *self,
                                             gsize           limit);
+/* Until this is called, any descriptor is an error. */
+void            kcp_frame_reader_allow_fds (KcpFrameReader *self);
+/* Closes what no frame has claimed. */
+void            kcp_frame_reader_drop_fds  (KcpFrameReader *self);
 
 KcpFill         kcp_frame_reader_fill      (KcpFrameReader *self,
                                             int             fd,
@@ -41,6 +46,12 @@ gboolean        kcp_frame_reader_ready     (KcpFrameReader *self);
 gboolean        kcp_frame_reader_is_empty  (KcpFrameReader *self);
 KcpTake         kcp_frame_reader_take      (KcpFrameReader *self,
                                             KcpFrame       *frame,
+                                            GError        **error);
+/* For the frame taken last, with the count that its fields announce (0: none). FALSE with
+ * KCP_ERROR_PROTOCOL: others came with it, or none, or some that belong to no frame. */
+gboolean        kcp_frame_reader_claim_fds (KcpFrameReader *self,
+                                            KcpFrame       *frame,
+                                            guint           count,
                                             GError        **error);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (KcpFrameReader, kcp_frame_reader_free)

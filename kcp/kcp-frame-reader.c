@@ -4,10 +4,19 @@
 #include "kcp-error.h"
 
 #include <errno.h>
+#include <gio/gunixfdlist.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #define BUFFER_SIZE (64 * 1024)
+
+/* Descriptors of one receive: the kernel ends it behind the bytes they were sent with, so they
+ * belong to one frame, whose first byte was in that receive. */
+typedef struct
+{
+  GUnixFDList *list;
+  guint64 from, to;    /* the bytes of that receive, counted from the first of all */
+} Batch;
 
 struct _KcpFrameReader
 {
@@ -18,6 +27,14 @@ struct _KcpFrameReader
   /* A frame that does not fit the buffer: its whole length, and how much is there. */
   guint8 *block;
   gsize block_size, block_end;
+
+  /* Nothing is read while there is a whole frame and a batch, so two are enough: one of the frame
+   * that is not whole yet, and one of the frame behind it. */
+  gboolean takes_fds;
+  Batch batches[2];
+  guint n_batches;
+  guint64 received, taken;   /* bytes so far */
+  guint64 frame_start;       /* of the frame taken last */
 };
 
 KcpFrameReader *
@@ -32,6 +49,7 @@ kcp_frame_reader_new (gsize limit)
 void
 kcp_frame_reader_free (KcpFrameReader *self)
 {
+  kcp_frame_reader_drop_fds (self);
   g_free (self->buffer);
   g_free (self->block);
   g_free (self);
@@ -108,35 +126,108 @@ grow (KcpFrameReader *self,
     self->block_end += count;
   else
     self->end += count;
+  self->received += count;
 }
 
-/* Version 1 announces no feature that sends descriptors, so any that arrive are unclaimed: they
- * are closed here and the link is over. MSG_CTRUNC means the kernel dropped some. */
-static gboolean
-refuse_descriptors (struct msghdr  *message,
-                    GError        **error)
+void
+kcp_frame_reader_allow_fds (KcpFrameReader *self)
 {
-  gboolean found = (message->msg_flags & MSG_CTRUNC) != 0;
+  self->takes_fds = TRUE;
+}
+
+void
+kcp_frame_reader_drop_fds (KcpFrameReader *self)
+{
+  while (self->n_batches > 0)
+    g_clear_object (&self->batches[--self->n_batches].list);
+}
+
+static gboolean
+refuse (GError    **error,
+        const char *what)
+{
+  g_set_error_literal (error, KCP_ERROR, KCP_ERROR_PROTOCOL, what);
+  return FALSE;
+}
+
+/* The descriptors of one receive, owned from here on; NULL: there are none. */
+static GUnixFDList *
+collect_descriptors (struct msghdr *message)
+{
+  g_autoptr (GArray) fds = NULL;
 
   for (struct cmsghdr *c = CMSG_FIRSTHDR (message); c; c = CMSG_NXTHDR (message, c))
     if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
       {
-        gsize count = (c->cmsg_len - CMSG_LEN (0)) / sizeof (int);
-
-        for (gsize i = 0; i < count; i++)
-          {
-            int fd;
-
-            memcpy (&fd, CMSG_DATA (c) + i * sizeof (int), sizeof fd);
-            close (fd);
-          }
-        found = TRUE;
+        if (fds == NULL)
+          fds = g_array_new (FALSE, FALSE, sizeof (int));
+        g_array_append_vals (fds, CMSG_DATA (c), (guint) ((c->cmsg_len - CMSG_LEN (0)) / sizeof (int)));
       }
 
-  if (found)
-    g_set_error_literal (error, KCP_ERROR, KCP_ERROR_PROTOCOL,
-                         "descriptors were sent that no frame claims");
-  return !found;
+  return fds && fds->len > 0 ? g_unix_fd_list_new_from_array ((int *) (gpointer) fds->data, (int) fds->len) : NULL;
+}
+
+/* MSG_CTRUNC means that the kernel dropped some: more than a frame may have were sent, or this
+ * process may open no more. What was refused is closed. */
+static gboolean
+take_descriptors (KcpFrameReader  *self,
+                  struct msghdr   *message,
+                  gsize            count,
+                  GError         **error)
+{
+  g_autoptr (GUnixFDList) list = collect_descriptors (message);
+  Batch *batch = &self->batches[self->n_batches];
+
+  if (message->msg_flags & MSG_CTRUNC)
+    return refuse (error, self->takes_fds ? "more descriptors were sent than a frame may have, or than this process can"
+                                            " open"
+                                          : "descriptors were sent that no frame claims");
+  if (list == NULL)
+    return TRUE;
+  if (!self->takes_fds || self->n_batches == G_N_ELEMENTS (self->batches))
+    return refuse (error, "descriptors were sent that no frame claims");
+
+  batch->list = g_steal_pointer (&list);
+  batch->from = self->received;
+  batch->to = self->received + count;
+  self->n_batches++;
+  return TRUE;
+}
+
+gboolean
+kcp_frame_reader_claim_fds (KcpFrameReader  *self,
+                            KcpFrame        *frame,
+                            guint            count,
+                            GError         **error)
+{
+  Batch *batch = self->n_batches > 0 ? &self->batches[0] : NULL;
+  guint came = 0;
+
+  if (count == 0)
+    {
+      /* The frame that they belong to begins before their end, and all such frames are taken. */
+      if (batch && batch->to <= self->taken)
+        return refuse (error, "descriptors were sent that no frame claims");
+      return TRUE;
+    }
+
+  if (!self->takes_fds)
+    return refuse (error, "a frame announces descriptors, which has not been agreed on");
+
+  if (batch && self->frame_start >= batch->from && self->frame_start < batch->to)
+    came = (guint) g_unix_fd_list_get_length (batch->list);
+  if (came != count)
+    {
+      g_set_error (error, KCP_ERROR, KCP_ERROR_PROTOCOL,
+                   "a frame announces %u descriptors, with its first byte came %u", count, came);
+      return FALSE;
+    }
+
+  frame->fds = g_steal_pointer (&batch->list);
+  self->batches[0] = self->batches[1];
+  self->batches[1].list = NULL;
+  self->n_batches--;
+  return TRUE;
 }
 
 /* One receive, never blocking. */
@@ -161,8 +252,8 @@ kcp_frame_reader_fill (KcpFrameReader  *self,
   int saved;
 
   vector.iov_base = room (self, &vector.iov_len);
-  if (vector.iov_len == 0)
-    return KCP_FILL_AGAIN; /* full of whole frames: they are to be taken first */
+  if (vector.iov_len == 0 || (self->n_batches > 0 && kcp_frame_reader_ready (self)))
+    return KCP_FILL_AGAIN; /* full of whole frames, or one waits for its descriptors: take them first */
 
   do
     count = recvmsg (fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
@@ -181,7 +272,7 @@ kcp_frame_reader_fill (KcpFrameReader  *self,
       return KCP_FILL_ERROR;
     }
 
-  if (!refuse_descriptors (&message, error))
+  if (!take_descriptors (self, &message, (gsize) count, error))
     return KCP_FILL_ERROR;
 
   grow (self, (gsize) count);
@@ -237,6 +328,15 @@ give (KcpFrame       *frame,
   frame->header = header;
   frame->fields = fields;
   frame->body = body;
+  frame->fds = NULL;
+}
+
+static void
+count_frame (KcpFrameReader *self,
+             gsize           size)
+{
+  self->frame_start = self->taken;
+  self->taken += size;
 }
 
 /* The block's frame: the body keeps the block alive, and the fields lie in front of it. Where
@@ -256,6 +356,7 @@ take_block (KcpFrameReader *self,
   whole = g_bytes_new_take (g_steal_pointer (&self->block), self->block_size);
   give (frame, header, data + KCP_FRAME_HEADER_SIZE,
         g_bytes_new_from_bytes (whole, offset, self->block_size - offset));
+  count_frame (self, self->block_size);
   self->block_size = self->block_end = 0;
   return KCP_TAKE_FRAME;
 }
@@ -291,6 +392,7 @@ kcp_frame_reader_take (KcpFrameReader  *self,
           : NULL);
 
   /* The bytes stay where they are until the next fill, so the fields may be borrowed. */
+  count_frame (self, size);
   self->start += size;
   if (self->start == self->end)
     self->start = self->end = 0;

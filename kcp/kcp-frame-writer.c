@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "kcp-frame-writer-private.h"
 
-#include "kcp-error.h"
-
-#include <errno.h>
-#include <sys/socket.h>
+#include <gio/gunixfdlist.h>
 
 /* Bodies from this size on are sent from where they lie instead of being copied. */
 #define LARGE_BODY (16 * 1024)
@@ -22,10 +19,12 @@
 typedef struct
 {
   GBytes *body;
+  GUnixFDList *fds;         /* NULL: none, or they have left */
   guint64 id;
   gint64 deadline_at;       /* 0: none */
   gsize inline_size;
   guint32 deadline_offset;  /* of the deadline's number in the inline bytes; 0: it stays as it is */
+  guint8 n_fds;             /* as announced */
   guint8 kind;              /* 0: taken back before it was sent */
 } Entry;
 
@@ -50,6 +49,7 @@ static void
 clear_entry (Entry *entry)
 {
   g_clear_pointer (&entry->body, g_bytes_unref);
+  g_clear_object (&entry->fds);
 }
 
 KcpFrameWriter *
@@ -127,7 +127,8 @@ push_to_lane (KcpFrameWriter  *self,
               guint64          id,
               const KcpFields *fields,
               gint64           deadline_at,
-              GBytes          *body)
+              GBytes          *body,
+              GUnixFDList     *fds)
 {
   gsize fields_size = fields ? kcp_fields_size (fields) : 0;
   gsize body_size = body ? g_bytes_get_size (body) : 0;
@@ -144,6 +145,8 @@ push_to_lane (KcpFrameWriter  *self,
     .kind = (guint8) kind,
     .deadline_at = deadline_at,
     .inline_size = KCP_FRAME_HEADER_SIZE + fields_size + copied,
+    .fds = fds ? g_object_ref (fds) : NULL,
+    .n_fds = fds ? (guint8) fields->fd_count : 0,
   };
   guint8 *out, *deadline = NULL;
   guint offset = lane->bytes->len;
@@ -177,7 +180,20 @@ kcp_frame_writer_push (KcpFrameWriter  *self,
                        gint64           deadline_at,
                        GBytes          *body)
 {
-  push_to_lane (self, &self->lanes[lane_of (kind)], kind, flags, id, fields, deadline_at, body);
+  kcp_frame_writer_push_fds (self, kind, flags, id, fields, deadline_at, body, NULL);
+}
+
+void
+kcp_frame_writer_push_fds (KcpFrameWriter  *self,
+                           KcpFrameKind     kind,
+                           guint8           flags,
+                           guint64          id,
+                           const KcpFields *fields,
+                           gint64           deadline_at,
+                           GBytes          *body,
+                           GUnixFDList     *fds)
+{
+  push_to_lane (self, &self->lanes[lane_of (kind)], kind, flags, id, fields, deadline_at, body, fds);
 }
 
 static Entry *
@@ -211,8 +227,9 @@ compact (Lane *lane)
 
       if (moved.kind != 0)
         {
-          /* The body moves along; what is cut off below must not drop it. */
+          /* Body and descriptors move along; what is cut off below must not drop them. */
           entry->body = NULL;
+          entry->fds = NULL;
           g_array_index (lane->entries, Entry, kept++) = moved;
           memmove (lane->bytes->data + to, lane->bytes->data + from, moved.inline_size);
           to += moved.inline_size;
@@ -257,7 +274,7 @@ kcp_frame_writer_push_cancel (KcpFrameWriter *self,
 {
   KcpLane lane = find_unsent_call (self, id) ? KCP_LANE_ORDERED : KCP_LANE_URGENT;
 
-  push_to_lane (self, &self->lanes[lane], KCP_FRAME_CANCEL, 0, id, NULL, 0, NULL);
+  push_to_lane (self, &self->lanes[lane], KCP_FRAME_CANCEL, 0, id, NULL, 0, NULL, NULL);
 }
 
 gsize
@@ -275,6 +292,27 @@ lane_is_empty (const Lane *lane)
 }
 
 static void
+empty_lane (Lane *lane)
+{
+  g_array_set_size (lane->entries, 0);
+  g_byte_array_set_size (lane->bytes, 0);
+  lane->first = 0;
+  lane->bytes_start = 0;
+}
+
+void
+kcp_frame_writer_clear (KcpFrameWriter *self)
+{
+  for (guint i = 0; i < KCP_N_LANES; i++)
+    {
+      empty_lane (&self->lanes[i]);
+      self->lanes[i].sent = 0;
+      self->lanes[i].holes = 0;
+    }
+  self->pending = 0;
+}
+
+static void
 drop_first (Lane *lane)
 {
   Entry *entry = &g_array_index (lane->entries, Entry, lane->first);
@@ -287,12 +325,7 @@ drop_first (Lane *lane)
   lane->sent = 0;
 
   if (lane_is_empty (lane))
-    {
-      g_array_set_size (lane->entries, 0);
-      g_byte_array_set_size (lane->bytes, 0);
-      lane->first = 0;
-      lane->bytes_start = 0;
-    }
+    empty_lane (lane);
   else if (lane->first > 1024 && lane->first > lane->entries->len / 2)
     compact (lane);
 }
@@ -325,12 +358,14 @@ add_vector (struct iovec *vectors,
 }
 
 /* Lays out what the lane has, from the first byte that has not left, frame after frame. With
- * @only_first it stops at the end of a frame that has begun. */
+ * @only_first it stops at the end of a frame that has begun. A frame with descriptors stands
+ * alone, and is given in @with_fds. */
 static guint
 collect (KcpFrameWriter *self,
          Lane           *lane,
          gboolean        only_first,
-         struct iovec   *vectors)
+         struct iovec   *vectors,
+         const Entry   **with_fds)
 {
   guint count = 0;
   gsize offset = lane->bytes_start, total = 0;
@@ -345,6 +380,8 @@ collect (KcpFrameWriter *self,
       offset += entry->inline_size;
       if (entry->kind == 0)
         continue;
+      if (entry->fds && count > 0)
+        break;
 
       if (self->stale && skip == 0 && entry->deadline_offset > 0)
         kcp_put_u32 (data + entry->deadline_offset, kcp_frame_deadline_ms (entry->deadline_at));
@@ -356,8 +393,10 @@ collect (KcpFrameWriter *self,
         add_vector (vectors, &count,
                     (const guint8 *) g_bytes_get_data (entry->body, NULL) + skip, body_size - skip);
 
+      if (entry->fds)
+        *with_fds = entry;
       total += entry_size (entry);
-      if (only_first || count + 2 > MAX_VECTORS || total >= ENOUGH_TO_SEND)
+      if (only_first || entry->fds || count + 2 > MAX_VECTORS || total >= ENOUGH_TO_SEND)
         break;
     }
 
@@ -379,6 +418,8 @@ consume (KcpFrameWriter *self,
       left = entry_size (&g_array_index (lane->entries, Entry, lane->first)) - lane->sent;
       if (count < left)
         {
+          /* Descriptors have left with the first byte. */
+          g_clear_object (&g_array_index (lane->entries, Entry, lane->first).fds);
           lane->sent += count;
           return;
         }
@@ -421,31 +462,18 @@ kcp_frame_writer_flush (KcpFrameWriter  *self,
   while ((lane = next_lane (self, &only_first)))
     {
       struct iovec vectors[MAX_VECTORS];
-      struct msghdr message = { .msg_iov = vectors };
-      gssize count;
+      const Entry *with_fds = NULL;
+      guint n_vectors = collect (self, lane, only_first, vectors, &with_fds);
+      gsize count = 0;
+      KcpFlush result = kcp_frame_send (fd, vectors, n_vectors, with_fds ? with_fds->fds : NULL,
+                                        with_fds ? with_fds->n_fds : 0, &count, error);
 
-      message.msg_iovlen = collect (self, lane, only_first, vectors);
-      do
-        count = sendmsg (fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
-      while (count < 0 && errno == EINTR);
+      if (result == KCP_FLUSH_BLOCKED)
+        self->stale = TRUE;
+      if (result != KCP_FLUSH_DONE)
+        return result;
 
-      if (count < 0)
-        {
-          int saved = errno;
-
-          if (saved == EAGAIN || saved == EWOULDBLOCK || saved == ENOBUFS)
-            {
-              self->stale = TRUE;
-              return KCP_FLUSH_BLOCKED;
-            }
-          if (saved == EPIPE || saved == ECONNRESET)
-            return KCP_FLUSH_CLOSED;
-          g_set_error (error, KCP_ERROR, KCP_ERROR_CONNECTION_CLOSED,
-                       "cannot write to the socket: %s", g_strerror (saved));
-          return KCP_FLUSH_ERROR;
-        }
-
-      consume (self, lane, (gsize) count);
+      consume (self, lane, count);
     }
 
   self->stale = FALSE;

@@ -3,6 +3,8 @@
 
 #include "kcp-error.h"
 
+#include <gio/gunixfdlist.h>
+
 static const struct
 {
   const char *name;
@@ -135,6 +137,7 @@ kcp_fields_size (const KcpFields *fields)
          text_field_size (fields, KCP_FIELD_CREDIT, 8) +
          text_field_size (fields, KCP_FIELD_CALLBACKS_SENT, 8) +
          text_field_size (fields, KCP_FIELD_FD_COUNT, 2) +
+         text_field_size (fields, KCP_FIELD_BODY_FD, 8) +
          text_field_size (fields, KCP_FIELD_CONTENT_TYPE, fields->content_type_length);
 }
 
@@ -215,6 +218,13 @@ kcp_fields_write (const KcpFields  *fields,
       out += 2;
     }
 
+  if (KCP_FIELDS_HAS (fields, KCP_FIELD_BODY_FD))
+    {
+      out = begin_field (out, KCP_FIELD_BODY_FD, 8);
+      kcp_put_u64 (out, fields->body_fd_size);
+      out += 8;
+    }
+
   if (KCP_FIELDS_HAS (fields, KCP_FIELD_CONTENT_TYPE))
     write_text (out, KCP_FIELD_CONTENT_TYPE, fields->content_type, fields->content_type_length);
 }
@@ -274,6 +284,10 @@ read_field (KcpFields     *fields,
       if (length == (expected = 2))
         fields->fd_count = kcp_get_u16 (value);
       break;
+    case KCP_FIELD_BODY_FD:
+      if (length == (expected = 8))
+        fields->body_fd_size = kcp_get_u64 (value);
+      break;
     default:
       if (tag & KCP_FIELD_MUST_UNDERSTAND)
         return refuse (error, "unknown field 0x%02x that must be understood", tag);
@@ -325,4 +339,5 @@ void
 kcp_frame_clear (KcpFrame *frame)
 {
   g_clear_pointer (&frame->body, g_bytes_unref);
+  g_clear_object (&frame->fds);
 }

@@ -27,6 +27,7 @@ typedef struct
   int pid;            /* of a child; 0 otherwise */
   gsize frame_limit;
   gboolean credit;      /* it names the feature */
+  gboolean fds;         /* likewise */
   guint stream_items;   /* what it grants to a stream that it reads */
   gsize stream_bytes;
 } KcpHello;
@@ -35,7 +36,7 @@ typedef struct
 typedef struct
 {
   gsize frame_limit;
-  gboolean credit;
+  gboolean credit, fds;
   guint our_items, their_items;     /* what this side grants, and the other */
   gsize our_bytes, their_bytes;
 } KcpTerms;

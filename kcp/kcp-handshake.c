@@ -6,6 +6,7 @@
 #define TOKEN_LIMIT 128
 #define PROGRAM_LIMIT 128
 #define FEATURE_CREDIT "credit"
+#define FEATURE_FDS "fds"
 
 const char *
 kcp_socket_role_to_string (KcpSocketRole role)
@@ -37,6 +38,8 @@ kcp_hello_encode (const KcpHello *hello)
       json_object_set_int_member (limits, "stream_items", hello->stream_items);
       json_object_set_int_member (limits, "stream_bytes", (gint64) hello->stream_bytes);
     }
+  if (hello->fds)
+    json_array_add_string_element (features, FEATURE_FDS);
 
   json_object_set_object_member (object, "protocol", protocol);
   json_object_set_string_member (object, "program", hello->program);
@@ -151,6 +154,7 @@ decode_members (JsonObject  *object,
   hello->pid = (int) pid;
   hello->frame_limit = (gsize) frame;
   hello->credit = has_feature (object, FEATURE_CREDIT);
+  hello->fds = has_feature (object, FEATURE_FDS);
   hello->stream_items = (guint) stream_items;
   hello->stream_bytes = (gsize) stream_bytes;
   hello->socket = callback ? KCP_SOCKET_CALLBACK : KCP_SOCKET_REQUEST;
@@ -221,6 +225,7 @@ kcp_hello_agree (const KcpHello  *ours,
 
   terms->frame_limit = MIN (ours->frame_limit, theirs->frame_limit);
   terms->credit = ours->credit && theirs->credit;
+  terms->fds = ours->fds && theirs->fds;
   terms->our_items = ours->stream_items;
   terms->our_bytes = ours->stream_bytes;
   terms->their_items = theirs->stream_items;

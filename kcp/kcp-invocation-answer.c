@@ -2,6 +2,7 @@
 #include "kcp-invocation-state-private.h"
 
 #include "kcp-error.h"
+#include "kcp-message-private.h"
 
 /* Room is when fewer items than this are on their way out. */
 #define ROOM_ITEMS 32
@@ -234,7 +235,7 @@ send_item (KcpInvocation  *self,
 
   /* Written here, in the producer's thread: the size has to be known, and the link's has enough
    * to do. */
-  body = kcp_message_get_body_bytes (message, error);
+  body = kcp_message_get_frame_body (message, error);
   if (body == NULL)
     return FALSE;
 

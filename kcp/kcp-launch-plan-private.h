@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kcp-callback-handler.h"
+#include "kcp-resource-limits-private.h"
 
 G_BEGIN_DECLS
 
@@ -19,7 +20,7 @@ typedef struct
   GPtrArray *config;               /* key, value, key, value, … */
   GHashTable *environ;             /* name → value, or NULL: unset */
   gboolean inherit_environ;
-  gboolean core_dumps;
+  KcpResourceLimits limits;
   KcpCallbackHandler *handler;     /* NULL: none is served */
   GLogLevelFlags log_level;
   gsize frame_limit;
@@ -48,7 +49,7 @@ typedef struct
   GPtrArray *config;               /* key, value, key, value, … */
   KcpCallbackHandler *handler;
   GLogLevelFlags log_level;
-  gboolean core_dumps;
+  KcpResourceLimits limits;
   gsize frame_limit;
   guint stream_items;
   gsize stream_bytes;
@@ -59,7 +60,7 @@ typedef struct
 } KcpLaunchPlan;
 
 /* Paths made absolute, defaults filled in, everything copied. NULL with
- * KCP_ERROR_INVALID_ARGUMENT: a text is not UTF-8. */
+ * KCP_ERROR_INVALID_ARGUMENT: a text is not UTF-8, or a number is out of its range. */
 KcpLaunchPlan *kcp_launch_plan_new (const KcpLaunchSettings  *settings,
                                     GError                  **error);
 void    kcp_launch_plan_free      (KcpLaunchPlan      *plan);

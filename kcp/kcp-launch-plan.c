@@ -186,7 +186,7 @@ kcp_launch_plan_new (const KcpLaunchSettings  *self,
   g_auto (GStrv) base = g_get_environ ();
   KcpLaunchPlan *plan;
 
-  if (!check_texts (self, error))
+  if (!check_texts (self, error) || !kcp_resource_limits_check (&self->limits, error))
     return NULL;
 
   plan = g_new0 (KcpLaunchPlan, 1);
@@ -200,7 +200,7 @@ kcp_launch_plan_new (const KcpLaunchSettings  *self,
   g_ptr_array_set_free_func (plan->config, g_free);
   plan->handler = self->handler ? g_object_ref (self->handler) : kcp_noop_callback_handler_new ();
   plan->log_level = self->log_level;
-  plan->core_dumps = self->core_dumps;
+  plan->limits = self->limits;
   plan->frame_limit = self->frame_limit;
   plan->stream_items = self->stream_items;
   plan->stream_bytes = self->stream_bytes;

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "kcp-launcher.h"
+#include "kcp-launcher-private.h"
 
 #include "kcp-actor-private.h"
-#include "kcp-launch-plan-private.h"
 #include "kcp-process-private.h"
 
 struct _KcpLauncher
@@ -51,6 +50,12 @@ static void
 kcp_launcher_init (KcpLauncher *self)
 {
   kcp_launch_settings_init (&self->settings);
+}
+
+KcpLaunchSettings *
+kcp_launcher_settings (KcpLauncher *self)
+{
+  return &self->settings;
 }
 
 /**
@@ -234,22 +239,6 @@ kcp_launcher_set_wrapper (KcpLauncher       *self,
 
   g_strfreev (self->settings.wrapper);
   self->settings.wrapper = argv && argv[0] ? g_strdupv ((char **) argv) : NULL;
-}
-
-/**
- * kcp_launcher_set_core_dumps:
- * @self: a launcher
- * @allowed: whether a crash may leave a core dump
- *
- * By default it may not: writing one delays the news of the crash by the time it takes.
- */
-void
-kcp_launcher_set_core_dumps (KcpLauncher *self,
-                             gboolean     allowed)
-{
-  g_return_if_fail (KCP_IS_LAUNCHER (self));
-
-  self->settings.core_dumps = allowed;
 }
 
 /**

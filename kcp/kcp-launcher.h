@@ -54,6 +54,19 @@ KCP_AVAILABLE_IN_ALL
 void         kcp_launcher_set_core_dumps       (KcpLauncher          *self,
                                                 gboolean              allowed);
 KCP_AVAILABLE_IN_ALL
+void         kcp_launcher_set_resource_limit   (KcpLauncher          *self,
+                                                KcpResource           resource,
+                                                guint64               limit);
+KCP_AVAILABLE_IN_ALL
+void         kcp_launcher_unset_resource_limit (KcpLauncher          *self,
+                                                KcpResource           resource);
+KCP_AVAILABLE_IN_ALL
+void         kcp_launcher_set_nice             (KcpLauncher          *self,
+                                                int                   nice);
+KCP_AVAILABLE_IN_ALL
+void         kcp_launcher_set_oom_score_adjustment (KcpLauncher      *self,
+                                                int                   adjustment);
+KCP_AVAILABLE_IN_ALL
 void         kcp_launcher_set_callback_handler (KcpLauncher          *self,
                                                 KcpCallbackHandler   *handler);
 KCP_AVAILABLE_IN_ALL

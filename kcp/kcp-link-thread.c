@@ -3,6 +3,7 @@
 
 #include "kcp-debug-private.h"
 #include "kcp-error.h"
+#include "kcp-message-private.h"
 #include "kcp-trace-context.h"
 
 /* Calls from threads that are not at home: they travel by the inbox, in the order in which each
@@ -136,7 +137,7 @@ post (const KcpLinkRequest *request)
   Letter *letter = g_new0 (Letter, 1);
 
   /* Written here, in the thread to which the message belongs; at home it is only read. */
-  kcp_message_get_body_bytes (request->message, NULL);
+  kcp_message_get_frame_body (request->message, NULL);
 
   letter->request = *request;
   kcp_link_ref (request->link);

@@ -326,15 +326,19 @@ make_channel (KcpLink       *self,
               KcpLinkSocket *socket)
 {
   guint32 accepted = accepts[self->side][role];
+  KcpChannel *channel;
 
   /* Credit comes for the answers that this side gives. */
   if (self->terms.credit && (accepted & ACCEPT (CALL)))
     accepted |= ACCEPT (CREDIT);
 
-  return kcp_channel_new (kcp_socket_role_to_string (role), socket->connection,
-                          g_steal_pointer (&socket->reader), accepted,
-                          self->side == KCP_LINK_CHILD && role == KCP_SOCKET_CALLBACK,
-                          self->terms.frame_limit, &channel_ops, self);
+  channel = kcp_channel_new (kcp_socket_role_to_string (role), socket->connection,
+                             g_steal_pointer (&socket->reader), accepted,
+                             self->side == KCP_LINK_CHILD && role == KCP_SOCKET_CALLBACK,
+                             self->terms.frame_limit, &channel_ops, self);
+  if (self->terms.fds)
+    kcp_channel_allow_fds (channel);
+  return channel;
 }
 
 /* Takes the readers of both sockets. */

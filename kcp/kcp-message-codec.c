@@ -60,6 +60,30 @@ check_outgoing_path (const char  *path,
   return FALSE;
 }
 
+static gboolean
+fill_descriptors (KcpMessage  *message,
+                  KcpFields   *fields,
+                  GError     **error)
+{
+  guint count = kcp_message_count_fds (message);
+
+  if (count > KCP_FRAME_FD_LIMIT)
+    {
+      g_set_error (error, KCP_ERROR, KCP_ERROR_TOO_LARGE, "the message has %u descriptors, the limit is %d",
+                   count, KCP_FRAME_FD_LIMIT);
+      return FALSE;
+    }
+
+  if (count > 0)
+    {
+      fields->fd_count = (guint16) count;
+      fields->present |= KCP_FIELD_BIT (KCP_FIELD_FD_COUNT);
+    }
+  if (kcp_message_has_body_fd (message, &fields->body_fd_size))
+    fields->present |= KCP_FIELD_BIT (KCP_FIELD_BODY_FD);
+  return TRUE;
+}
+
 gboolean
 kcp_codec_fill_fields (KcpMessage    *message,
                        KcpFrameKind   kind,
@@ -89,6 +113,8 @@ kcp_codec_fill_fields (KcpMessage    *message,
 
   set_text (fields, KCP_FIELD_CONTENT_TYPE, content_type,
             &fields->content_type, &fields->content_type_length);
+  if (!fill_descriptors (message, fields, error))
+    return FALSE;
   if (kind != KCP_FRAME_CALL)
     return TRUE;
 
@@ -104,6 +130,10 @@ kcp_codec_fill_fields (KcpMessage    *message,
 
 /* The fields that may stand on a frame of each kind, and those that must. Unknown optional tags
  * were skipped already; a known one in the wrong place is a mistake of the peer. */
+#define WITH_BODY                                                                  \
+  (KCP_FIELD_BIT (KCP_FIELD_CONTENT_TYPE) | KCP_FIELD_BIT (KCP_FIELD_FD_COUNT) |   \
+   KCP_FIELD_BIT (KCP_FIELD_BODY_FD))
+
 static const struct
 {
   guint32 may, must;
@@ -112,12 +142,12 @@ static const struct
     KCP_FIELD_BIT (KCP_FIELD_PATH) | KCP_FIELD_BIT (KCP_FIELD_TRACEPARENT) |
     KCP_FIELD_BIT (KCP_FIELD_TRACESTATE) | KCP_FIELD_BIT (KCP_FIELD_BAGGAGE) |
     KCP_FIELD_BIT (KCP_FIELD_DEADLINE) | KCP_FIELD_BIT (KCP_FIELD_PARENT) |
-    KCP_FIELD_BIT (KCP_FIELD_CONTENT_TYPE),
+    WITH_BODY,
     KCP_FIELD_BIT (KCP_FIELD_PATH),
   },
-  [KCP_FRAME_ITEM] = { KCP_FIELD_BIT (KCP_FIELD_CONTENT_TYPE), 0 },
+  [KCP_FRAME_ITEM] = { WITH_BODY, 0 },
   [KCP_FRAME_END] = {
-    KCP_FIELD_BIT (KCP_FIELD_CONTENT_TYPE) | KCP_FIELD_BIT (KCP_FIELD_CALLBACKS_SENT), 0,
+    WITH_BODY | KCP_FIELD_BIT (KCP_FIELD_CALLBACKS_SENT), 0,
   },
   [KCP_FRAME_ERROR] = { KCP_FIELD_BIT (KCP_FIELD_CALLBACKS_SENT), 0 },
   [KCP_FRAME_CREDIT] = { KCP_FIELD_BIT (KCP_FIELD_CREDIT), KCP_FIELD_BIT (KCP_FIELD_CREDIT) },
@@ -138,6 +168,21 @@ static gboolean
 has_body (const KcpFrame *frame)
 {
   return frame->body && g_bytes_get_size (frame->body) > 0;
+}
+
+/* How many there are really is for the reader to say. */
+static gboolean
+check_descriptors (const KcpFrame   *frame,
+                   const KcpFields  *fields,
+                   GError          **error)
+{
+  if (KCP_FIELDS_HAS (fields, KCP_FIELD_FD_COUNT) &&
+      (fields->fd_count == 0 || fields->fd_count > KCP_FRAME_FD_LIMIT))
+    return refuse_frame (frame, "that announces no descriptor, or more than 16", error);
+  if (KCP_FIELDS_HAS (fields, KCP_FIELD_BODY_FD) && (fields->fd_count == 0 || has_body (frame)))
+    return refuse_frame (frame, "whose body is in a descriptor that is not there, or beside another body", error);
+
+  return TRUE;
 }
 
 gboolean
@@ -168,7 +213,7 @@ kcp_codec_read_fields (const KcpFrame  *frame,
        kind == KCP_FRAME_CREDIT) && has_body (frame))
     return refuse_frame (frame, "with a body", error);
 
-  return TRUE;
+  return check_descriptors (frame, fields, error);
 }
 
 static char *
@@ -215,10 +260,15 @@ KcpMessage *
 kcp_codec_decode_message (const KcpFrame  *frame,
                           const KcpFields *fields)
 {
-  return kcp_message_new_received (
+  KcpMessage *message = kcp_message_new_received (
     dup_text (fields, KCP_FIELD_PATH, fields->path, fields->path_length), frame->body,
     dup_text (fields, KCP_FIELD_CONTENT_TYPE, fields->content_type, fields->content_type_length),
     decode_trace (fields), decode_baggage (fields));
+
+  if (frame->fds)
+    kcp_message_take_received_fds (message, frame->fds, KCP_FIELDS_HAS (fields, KCP_FIELD_BODY_FD),
+                                   fields->body_fd_size);
+  return message;
 }
 
 void

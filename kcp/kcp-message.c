@@ -1,38 +1,24 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "kcp-message-private.h"
+#include "kcp-message-state-private.h"
 
 #include "kcp-error.h"
 #include "kcp-json-private.h"
 #include "kcp-trace-context.h"
 
-struct _KcpMessage
-{
-  gatomicrefcount ref_count;
-  int timeout_ms;
-  gboolean wait_for_room;
-  gboolean idempotent;
-  char *path;              /* NULL in a reply or an item */
-  char *content_type;      /* NULL: JSON */
-  char *baggage;
-  KcpTraceContext *trace;
-
-  /* The body, in either form or both; each is made from the other when it is first wanted. */
-  GBytes *bytes;
-  JsonNode *node;
-};
+#include <gio/gunixfdlist.h>
 
 /**
  * KcpMessage:
  *
  * A value that is sent: a path, a body, and what travels along (trace context, baggage,
- * timeout). The body is JSON, or bytes with a content type. A message is not copied when it is
- * sent: do not change it afterwards. It may be passed from thread to thread, but is used by one
- * at a time.
+ * timeout, descriptors). The body is JSON, or bytes with a content type. A message is not copied
+ * when it is sent: do not change it afterwards. It may be passed from thread to thread, but is
+ * used by one at a time.
  */
 G_DEFINE_BOXED_TYPE (KcpMessage, kcp_message, kcp_message_ref, kcp_message_unref)
 
-static KcpMessage *
-message_alloc (const char *path)
+KcpMessage *
+kcp_message_alloc (const char *path)
 {
   KcpMessage *self = g_new0 (KcpMessage, 1);
 
@@ -55,7 +41,7 @@ KcpMessage *
 kcp_message_new (const char *path,
                  JsonNode   *body)
 {
-  KcpMessage *self = message_alloc (path);
+  KcpMessage *self = kcp_message_alloc (path);
 
   self->node = body;
   return self;
@@ -85,7 +71,7 @@ kcp_message_new_text (const char  *path,
   if (node == NULL)
     return NULL;
 
-  self = message_alloc (path);
+  self = kcp_message_alloc (path);
   self->node = node;
   self->bytes = g_bytes_new (json, strlen (json));
   return self;
@@ -107,7 +93,7 @@ kcp_message_new_bytes (const char *path,
                        GBytes     *bytes,
                        const char *content_type)
 {
-  KcpMessage *self = message_alloc (path);
+  KcpMessage *self = kcp_message_alloc (path);
 
   self->bytes = bytes ? g_bytes_ref (bytes) : NULL;
   self->content_type = g_strdup (content_type);
@@ -146,6 +132,8 @@ kcp_message_unref (KcpMessage *self)
   g_clear_pointer (&self->bytes, g_bytes_unref);
   g_clear_pointer (&self->node, json_node_unref);
   g_clear_pointer (&self->trace, kcp_trace_context_unref);
+  g_clear_object (&self->fds);
+  g_clear_object (&self->body_fd);
   g_free (self->path);
   g_free (self->content_type);
   g_free (self->baggage);
@@ -193,6 +181,9 @@ kcp_message_get_body (KcpMessage  *self,
       return NULL;
     }
 
+  if (self->body_fd && !kcp_message_read_body_fd (self, TRUE, error))
+    return NULL;
+
   /* That there was no body is kept, so that the message can be passed on as it came. */
   if (self->bytes == NULL)
     self->bytes = g_bytes_new (NULL, 0);
@@ -216,10 +207,11 @@ kcp_message_get_body (KcpMessage  *self,
  * @error: return location for an error
  *
  * The body as it travels: JSON text, or bytes of the content type. A message without a body
- * gives no bytes.
+ * gives no bytes. A body that came in a descriptor is mapped at the first call, and not copied.
  *
  * Returns: (transfer none): the bytes, or %NULL with %KCP_ERROR_INVALID_MESSAGE if the
- *   document cannot be written as JSON
+ *   document cannot be written as JSON, or the descriptor of the body is not a sealed memory file
+ *   of the size that was told
  */
 GBytes *
 kcp_message_get_body_bytes (KcpMessage  *self,
@@ -229,6 +221,8 @@ kcp_message_get_body_bytes (KcpMessage  *self,
 
   if (self->bytes)
     return self->bytes;
+  if (self->body_fd)
+    return kcp_message_read_body_fd (self, FALSE, error) ? self->bytes : NULL;
 
   if (self->node == NULL)
     self->bytes = g_bytes_new (NULL, 0);
@@ -429,7 +423,7 @@ kcp_message_new_received (char            *path,
                           KcpTraceContext *trace,
                           char            *baggage)
 {
-  KcpMessage *self = message_alloc (NULL);
+  KcpMessage *self = kcp_message_alloc (NULL);
 
   self->path = path;
   self->bytes = body ? g_bytes_ref (body) : NULL;

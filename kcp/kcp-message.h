@@ -52,6 +52,36 @@ KCP_AVAILABLE_IN_ALL
 const char      *kcp_message_get_content_type  (KcpMessage       *self);
 
 KCP_AVAILABLE_IN_ALL
+KcpMessage      *kcp_message_new_body_fd       (const char       *path,
+                                                int               fd,
+                                                const char       *content_type,
+                                                GError          **error) G_GNUC_WARN_UNUSED_RESULT;
+KCP_AVAILABLE_IN_ALL
+gboolean         kcp_message_set_body_fd       (KcpMessage       *self,
+                                                int               fd,
+                                                const char       *content_type,
+                                                GError          **error);
+
+KCP_AVAILABLE_IN_ALL
+GUnixFDList     *kcp_message_get_fd_list       (KcpMessage       *self);
+KCP_AVAILABLE_IN_ALL
+void             kcp_message_set_fd_list       (KcpMessage       *self,
+                                                GUnixFDList      *fd_list);
+KCP_AVAILABLE_IN_ALL
+int              kcp_message_append_fd         (KcpMessage       *self,
+                                                int               fd,
+                                                GError          **error);
+KCP_AVAILABLE_IN_ALL
+guint            kcp_message_get_n_fds         (KcpMessage       *self);
+KCP_AVAILABLE_IN_ALL
+int              kcp_message_get_fd            (KcpMessage       *self,
+                                                guint             index,
+                                                GError          **error) G_GNUC_WARN_UNUSED_RESULT;
+KCP_AVAILABLE_IN_ALL
+int             *kcp_message_steal_fds         (KcpMessage       *self,
+                                                int              *n_fds) G_GNUC_WARN_UNUSED_RESULT;
+
+KCP_AVAILABLE_IN_ALL
 KcpTraceContext *kcp_message_get_trace_context (KcpMessage       *self);
 KCP_AVAILABLE_IN_ALL
 void             kcp_message_set_trace_context (KcpMessage       *self,

@@ -216,6 +216,7 @@ send_open (KcpProcess *self,
   const KcpLaunchPlan *plan = self->plan;
   g_autoptr (JsonObject) open = json_object_new ();
   JsonArray *config = json_array_new ();
+  JsonObject *limits = kcp_resource_limits_encode (&plan->limits);
   g_autoptr (GBytes) body = NULL;
 
   for (guint i = 0; i + 1 < plan->config->len; i += 2)
@@ -232,7 +233,10 @@ send_open (KcpProcess *self,
   json_object_set_array_member (open, "config", config);
   json_object_set_int_member (open, "call_timeout_ms", plan->call_timeout);
   json_object_set_int_member (open, "grace_ms", plan->drain_timeout);
-  json_object_set_int_member (open, "core_dumps", plan->core_dumps ? 1 : 0);
+  json_object_set_int_member (open, "core_dumps",
+                              kcp_resource_limits_allow_cores (&plan->limits) ? 1 : 0);
+  if (limits)
+    json_object_set_object_member (open, "limits", limits);
   if (plan->directory)
     json_object_set_string_member (open, "directory", plan->directory);
 
@@ -258,6 +262,7 @@ on_joined (gpointer        owner,
   const KcpLinkLimits limits = {
     self->plan->max_in_flight, self->plan->mailbox_calls, self->plan->mailbox_bytes,
   };
+  gsize frame_limit = terms->frame_limit;   /* @terms goes with the rendezvous */
 
   self->link = kcp_link_new (KCP_LINK_HOST, request, callback, terms, &kcp_process_link_ops, self);
   kcp_link_set_call_timeout (self->link, self->plan->call_timeout);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "kcp-exit-hint-private.h"
 #include "kcp-exit-report-private.h"
 #include "kcp-output-private.h"
 #include "kcp-process-private.h"

@@ -194,6 +194,7 @@ make_report (KcpProcess          *self,
     .stdout_tail = kcp_output_get_tail (self->out),
   };
 
+  facts.hint = kcp_exit_hint (status, &self->plan->limits, self->killed, facts.stderr_tail);
   /* A start that the child has not ended itself says how it died. */
   if (facts.reason == KCP_EXIT_FAILED)
     facts.phase = self->phase;

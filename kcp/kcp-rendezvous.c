@@ -128,6 +128,7 @@ our_hello (KcpRendezvous *self,
     .program = (char *) "kcp " KCP_VERSION_STRING,
     .frame_limit = self->offered.frame_limit,
     .credit = TRUE,
+    .fds = TRUE,
     .stream_items = self->offered.our_items,
     .stream_bytes = self->offered.our_bytes,
   };

@@ -152,6 +152,7 @@ kcp_stub_connect (KcpSocketRole   role,
     .pid = getpid (),
     .frame_limit = KCP_FRAME_DEFAULT_LIMIT,
     .credit = TRUE,
+    .fds = TRUE,
   };
   int fd;
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kcp-link-private.h"
+#include "kcp-resource-limits-private.h"
 
 G_BEGIN_DECLS
 
@@ -22,6 +23,9 @@ int      kcp_stub_main           (int                  argc,
 /* Process group, signals, descriptors, core limit: first thing after exec. */
 void     kcp_stub_isolate        (void);
 void     kcp_stub_allow_cores    (void);
+/* Before any code of the plugin. FALSE with KCP_ERROR_INVALID_ARGUMENT: one cannot be had. */
+gboolean kcp_stub_apply_limits   (const KcpResourceLimits *limits,
+                                  GError             **error);
 gboolean kcp_stub_take_environment (KcpStubEnvironment *environment);
 void     kcp_stub_environment_clear (KcpStubEnvironment *environment);
 

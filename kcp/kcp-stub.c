@@ -165,13 +165,15 @@ apply_settings (KcpStub     *self,
 {
   const char *level = "message", *directory = NULL;
   gint64 call_timeout = 0, grace = 0, cores = 0;
+  KcpResourceLimits limits;
 
   if (!kcp_codec_get_string (open, "plugin", plugin, error) ||
       !kcp_codec_get_string (open, "log_level", &level, error) ||
       !kcp_codec_get_string (open, "directory", &directory, error) ||
       !kcp_codec_get_int (open, "call_timeout_ms", 0, G_MAXINT32, &call_timeout, error) ||
       !kcp_codec_get_int (open, "grace_ms", 0, G_MAXINT32, &grace, error) ||
-      !kcp_codec_get_int (open, "core_dumps", 0, 1, &cores, error))
+      !kcp_codec_get_int (open, "core_dumps", 0, 1, &cores, error) ||
+      !kcp_resource_limits_decode (json_object_get_member (open, "limits"), &limits, error))
     {
       g_prefix_error (error, "OPEN frame: ");
       return FALSE;
@@ -198,7 +200,7 @@ apply_settings (KcpStub     *self,
       return FALSE;
     }
 
-  return TRUE;
+  return kcp_stub_apply_limits (&limits, error);
 }
 
 static void

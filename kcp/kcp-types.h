@@ -51,6 +51,34 @@ KCP_AVAILABLE_IN_ALL
 const char *kcp_phase_to_string (KcpPhase phase);
 
 /**
+ * KcpResource:
+ * @KCP_RESOURCE_ADDRESS_SPACE: bytes of memory it may map (RLIMIT_AS)
+ * @KCP_RESOURCE_CPU_TIME: seconds of CPU time (RLIMIT_CPU)
+ * @KCP_RESOURCE_OPEN_FILES: descriptors it may have open, one more than the highest number
+ *   (RLIMIT_NOFILE)
+ * @KCP_RESOURCE_CORE_SIZE: bytes of a core dump (RLIMIT_CORE)
+ * @KCP_RESOURCE_FILE_SIZE: bytes to which it may make a file grow (RLIMIT_FSIZE)
+ *
+ * What a child can be given only so much of, see kcp_launcher_set_resource_limit(). New ones are
+ * only ever added at the end.
+ */
+typedef enum
+{
+  KCP_RESOURCE_ADDRESS_SPACE,
+  KCP_RESOURCE_CPU_TIME,
+  KCP_RESOURCE_OPEN_FILES,
+  KCP_RESOURCE_CORE_SIZE,
+  KCP_RESOURCE_FILE_SIZE,
+} KcpResource;
+
+/**
+ * KCP_RESOURCE_UNLIMITED:
+ *
+ * A limit as high as the child may set it: the hard limit that it gets from the host.
+ */
+#define KCP_RESOURCE_UNLIMITED G_MAXUINT64
+
+/**
  * KcpActorState:
  * @KCP_ACTOR_STARTING: not ready yet; seen only by handlers of callbacks made during the start
  * @KCP_ACTOR_READY: takes calls

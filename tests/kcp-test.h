@@ -68,6 +68,10 @@ KcpLauncher   *kcp_test_launcher      (const char           *plugin);
 /* The same for a plugin file anywhere. */
 KcpLauncher   *kcp_test_launcher_for  (const char           *path);
 
+/* Built with a sanitizer, children of this launcher look for leaks and exit with 23 if there are any.
+ * Only for those that are stopped in order. */
+void           kcp_test_check_leaks   (KcpLauncher          *launcher);
+
 KcpActor      *kcp_test_spawn         (KcpLauncher          *launcher,
                                        GCancellable         *cancellable,
                                        GError              **error);

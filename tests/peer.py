@@ -3,7 +3,6 @@
 """Written from kcp/PROTOCOL.md alone. The program is a child, in the place of the stub: PEER_HELLO holds
 members that its HELLO shall have, PEER_PHASES what it tells. With test-peer.py it is a host of our stub."""
 import asyncio, json, os, socket, struct, sys
-
 (HELLO, OPEN, CALL, ITEM, END, ERROR, CANCEL, CREDIT, STATUS, LOG, SPAN, SET,
  PING, PONG, GOODBYE) = range(1, 16)
 PATH, DEADLINE, PARENT, SENT, CONTENT_TYPE = 1, 5, 6, 8, 0x82
@@ -73,11 +72,10 @@ class Peer:
         try:
             if self.stopping.is_set() and fields.get(PARENT) not in self.answers:
                 raise Failure({'domain': 'kcp', 'code': 'stopping', 'message': 'takes no new calls'})
-            handler = getattr(self, 'do_' + path, self.nowhere)(call, fields, body)
-            kind, body = END, await asyncio.wait_for(handler, fields.get(DEADLINE, 0) / 1000 or None)
+            kind, body = END, await getattr(self, 'do_' + path, self.nowhere)(call, fields, body)
         except Failure as failure:
             kind, body = ERROR, failure.args[0]
-        except (asyncio.CancelledError, asyncio.TimeoutError):
+        except asyncio.CancelledError:
             return self.stopped.append(path)
         if not flags & NO_REPLY:
             sent = self.makes.sent if self.makes.name == 'callback' else None
@@ -86,6 +84,7 @@ class Peer:
     async def nowhere(self, *_): raise Failure({'domain': 'kcp', 'code': 'unknown-path', 'message': 'none'})
 
     async def listen(self, link):
+        later = asyncio.get_running_loop().call_later
         while True:
             kind, flags, call, fields, body = await link.take()
             if kind == PING:
@@ -95,6 +94,7 @@ class Peer:
                 link.ponged.set()
             elif kind == CALL and link == self.serves and call > max(self.serving, default=0):
                 self.serving[call] = asyncio.create_task(self.serve(call, fields[PATH], flags, fields, body))
+                later(fields.get(DEADLINE, 1 << 31) / 1000, self.serving[call].cancel)
             elif kind == CANCEL and link == self.serves and call in self.serving:
                 self.serving[call].cancel()
             elif kind in (ITEM, END, ERROR) and link == self.makes and call in self.answers:

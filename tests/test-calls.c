@@ -206,7 +206,12 @@ all_completed (gpointer data)
 static void
 test_many (void)
 {
-  KcpActor *actor = calls_spawn (NULL);
+  KcpLauncher *launcher = calls_launcher (NULL);
+  KcpActor *actor;
+
+  /* Not one of them may wait in the mailbox, and there is room for those that ask about them. */
+  kcp_launcher_set_max_in_flight (launcher, MANY + 10);
+  actor = calls_spawn_with (launcher);
 
   many = g_new0 (Many, 1);
   for (guint i = 0; i < MANY; i++)

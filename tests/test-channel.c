@@ -93,7 +93,7 @@ static const Violation violations[] = {
     ON_CHILD_REQUEST },
   { "credit-on-call", "does not belong", KCP_FRAME_CALL, 0, 1, PATH "07000800" "0000000000000000",
     ON_CHILD_REQUEST },
-  { "descriptors-on-call", "does not belong", KCP_FRAME_CALL, 0, 1, PATH "81000200" "0000",
+  { "descriptors-on-call", "no descriptor", KCP_FRAME_CALL, 0, 1, PATH "81000200" "0000",
     ON_CHILD_REQUEST },
   { "path-on-cancel", "does not belong", KCP_FRAME_CANCEL, 0, 1, PATH, ON_CHILD_REQUEST },
   { "path-on-end", "does not belong", KCP_FRAME_END, 0, 1, PATH, ON_CHILD_CALLBACK },

@@ -23,7 +23,8 @@ look (KcpLauncher *launcher,
   node = kcp_test_ask_node (actor, path, NULL);
   g_assert_true (JSON_NODE_HOLDS_OBJECT (node));
   if (strcmp (path, "process") == 0)
-    g_assert_cmpint (json_object_get_int_member (json_node_get_object (node), "pid"), ==, kcp_actor_get_pid (actor));
+    g_assert_cmpint (json_object_get_int_member (json_node_get_object (node), "pid"), ==,
+                     kcp_actor_get_pid (actor));
   kcp_test_end (actor);
   return node;
 }

@@ -176,7 +176,8 @@ test_answer_counts (void)
       begin (&watch, "answer-then-end", ways[i]);
       await (&watch);
       g_assert_no_error (watch.calls[3]->error);
-      g_assert_cmpstr (json_node_get_string (kcp_message_get_body (watch.calls[3]->answer, NULL)), ==, "answered");
+      g_assert_cmpstr (json_node_get_string (kcp_message_get_body (watch.calls[3]->answer, NULL)), ==,
+                       "answered");
       g_assert_nonnull (watch.calls[0]->error);
       g_assert_cmpuint (kcp_exit_report_get_calls_in_flight (watch.report), ==, 3);
       finish (&watch);
@@ -188,7 +189,8 @@ process_is_dead (gpointer pid)
 {
   siginfo_t info = { 0 };
 
-  return waitid (P_PID, (id_t) GPOINTER_TO_INT (pid), &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0;
+  return waitid (P_PID, (id_t) GPOINTER_TO_INT (pid), &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+         info.si_pid != 0;
 }
 
 /* The host is busy from the question to the child's death, and finds both at once. */

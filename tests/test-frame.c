@@ -212,6 +212,7 @@ assert_fields_equal (const KcpFields *a,
   g_assert_cmpuint (a->parent, ==, b->parent);
   g_assert_cmpuint (a->callbacks_sent, ==, b->callbacks_sent);
   g_assert_cmpuint (a->fd_count, ==, b->fd_count);
+  g_assert_cmpuint (a->body_fd_size, ==, b->body_fd_size);
   ASSERT_TEXTS_EQUAL (path);
   ASSERT_TEXTS_EQUAL (traceparent);
   ASSERT_TEXTS_EQUAL (tracestate);
@@ -244,7 +245,8 @@ write_fields (const KcpFields *fields,
   TEXT (path, "a/b"), TEXT (traceparent, "00-tp"), TEXT (tracestate, "k=v"), TEXT (baggage, "b=1;p"),  \
   TEXT (content_type, "text/plain"), .deadline_ms = 0x01020304, .credit_items = 0x11121314,            \
   .credit_bytes = 0x21222324, .parent = G_GUINT64_CONSTANT (0x3132333435363738),                       \
-  .callbacks_sent = G_GUINT64_CONSTANT (0x4142434445464748), .fd_count = 0x5152
+  .callbacks_sent = G_GUINT64_CONSTANT (0x4142434445464748), .fd_count = 0x5152,      \
+  .body_fd_size = G_GUINT64_CONSTANT (0x6162636465666768)
 
 static const struct
 {
@@ -261,6 +263,7 @@ static const struct
   { KCP_FIELD_CREDIT, 12, "\x07\0\x08\0\x14\x13\x12\x11\x24\x23\x22\x21" },
   { KCP_FIELD_CALLBACKS_SENT, 12, "\x08\0\x08\0\x48\x47\x46\x45\x44\x43\x42\x41" },
   { KCP_FIELD_FD_COUNT, 6, "\x81\0\x02\0\x52\x51" },
+  { KCP_FIELD_BODY_FD, 12, "\x83\0\x08\0\x68\x67\x66\x65\x64\x63\x62\x61" },
   { KCP_FIELD_CONTENT_TYPE, 14, "\x82\0\x0a\0text/plain" },
 };
 
@@ -348,7 +351,7 @@ static const FieldRow field_rows[] = {
   { "number-beyond", BYTES ("\x05\0\x04\0\x01\x02\x03"), 0, "field 0x05 of 4 bytes reaches beyond" },
   { "reserved", BYTES ("\x01\x01\x01\0p"), 0, "field 0x01 has 0x01 where zero is reserved" },
   { "reserved-unknown", BYTES ("\x09\x80\0\0"), 0, "field 0x09 has 0x80 where zero is reserved" },
-  { "must-understand", BYTES ("\x83\0\0\0"), 0, "unknown field 0x83 that must be understood" },
+  { "must-understand", BYTES ("\x84\0\0\0"), 0, "unknown field 0x84 that must be understood" },
   { "must-understand-80", BYTES ("\x80\0\0\0"), 0, "unknown field 0x80 that" },
   { "must-understand-91", BYTES ("\x91\0\x02\0\0\0"), 0, "unknown field 0x91 that" },
   { "must-understand-last", BYTES ("\x01\0\x01\0p\xff\0\x01\0x"), 0, "unknown field 0xff that" },
@@ -360,6 +363,7 @@ static const FieldRow field_rows[] = {
   { "credit-4", BYTES ("\x07\0\x04\0abcd"), 0, "field 0x07 of 4 bytes, expected 8" },
   { "sent-7", BYTES ("\x08\0\x07\0abcdefg"), 0, "field 0x08 of 7 bytes, expected 8" },
   { "fd-count-1", BYTES ("\x81\0\x01\0a"), 0, "field 0x81 of 1 bytes, expected 2" },
+  { "body-fd-4", BYTES ("\x83\0\x04\0abcd"), 0, "field 0x83 of 4 bytes, expected 8" },
   { "fd-count-4", BYTES ("\x81\0\x04\0abcd"), 0, "field 0x81 of 4 bytes, expected 2" },
 };
 
@@ -418,8 +422,8 @@ random_fields (gsize *size)
     {
       static const guint8 sizes[16] = { [5] = 4, [6] = 8, [7] = 8, [8] = 8 };
       gboolean high = g_test_rand_int_range (0, 4) == 0;
-      guint8 tag = (guint8) (high ? g_test_rand_int_range (0x81, 0x83) : g_test_rand_int_range (0, 16));
-      guint8 length = tag == KCP_FIELD_FD_COUNT ? 2 : sizes[tag & 0x0f];
+      guint8 tag = (guint8) (high ? g_test_rand_int_range (0x81, 0x84) : g_test_rand_int_range (0, 16));
+      guint8 length = tag == KCP_FIELD_FD_COUNT ? 2 : tag == KCP_FIELD_BODY_FD ? 8 : sizes[tag & 0x0f];
 
       if (length == 0)
         length = (guint8) g_test_rand_int_range (0, 20);

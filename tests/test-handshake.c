@@ -315,8 +315,8 @@ test_by_hand_to_nowhere (void)
     {
       int status = 0;
       g_autofree char *text = run_stub (closings[i],
-                                        "KCP_REQUEST_SOCKET=/nowhere/r KCP_CALLBACK_SOCKET=/nowhere/c KCP_TOKEN=secret",
-                                        &status);
+                                        "KCP_REQUEST_SOCKET=/nowhere/r KCP_CALLBACK_SOCKET=/nowhere/c "
+                                        "KCP_TOKEN=secret", &status);
 
       g_assert_true (WIFEXITED (status));
       g_assert_cmpint (WEXITSTATUS (status), ==, 3);

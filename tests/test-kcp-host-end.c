@@ -129,7 +129,11 @@ test_terminal (void)
   int terminal = posix_openpt (O_RDWR | O_NOCTTY | O_CLOEXEC);
   int end;
 
-  g_assert_cmpint (terminal, >=, 0);
+  if (terminal < 0)
+    {
+      g_test_skip ("there are no pseudo terminals here (is /dev/pts mounted?)");
+      return;
+    }
   g_assert_cmpint (grantpt (terminal), ==, 0);
   g_assert_cmpint (unlockpt (terminal), ==, 0);
   end = open (ptsname (terminal), O_RDWR | O_NOCTTY | O_CLOEXEC);

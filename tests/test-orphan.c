@@ -35,8 +35,8 @@ start_host (Host              *host,
   g_ptr_array_add (argv, NULL);
 
   host->text = g_string_new (NULL);
-  g_spawn_async_with_pipes (NULL, (char **) argv->pdata, NULL, G_SPAWN_DO_NOT_REAP_CHILD, NULL, NULL, &host->pid,
-                            NULL, &host->output, NULL, &error);
+  g_spawn_async_with_pipes (NULL, (char **) argv->pdata, NULL, G_SPAWN_DO_NOT_REAP_CHILD, NULL, NULL,
+                            &host->pid, NULL, &host->output, NULL, &error);
   g_assert_no_error (error);
   g_assert_true (g_unix_set_fd_nonblocking (host->output, TRUE, NULL));
 }

@@ -111,7 +111,7 @@ class Stub:
             hello = json.loads(body)
             assert kind == HELLO and hello['side'] == 'child' and hello['socket'] == name
             assert hello['token'] == TOKEN and hello['pid'] == self.process.pid
-            assert hello['protocol'] == {'min': 1, 'max': 1} and hello['program'] and hello['features'] == []
+            assert hello['protocol'] == {'min': 1, 'max': 1} and hello['program'] and {'credit', 'fds'} <= set(hello['features'])
         self.host = Host(*[link.result() for link in self.links.values()])
         self.listening = [asyncio.ensure_future(self.host.listen(link)) for link in self.host.links]
 

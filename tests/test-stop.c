@@ -41,6 +41,33 @@ assert_ended (KcpExitReport *report,
   kcp_test_assert_part (kcp_exit_report_get_summary (report), step);
 }
 
+/* A child that is given everything to do and leaves nothing behind in its own memory either. */
+static void
+test_leaks (void)
+{
+  g_autoptr (KcpLauncher) launcher = kcp_test_launcher ("misbehave");
+  g_autoptr (GError) error = NULL;
+  KcpActor *actor;
+
+  kcp_test_check_leaks (launcher);
+  kcp_launcher_unsetenv (launcher, "G_DEBUG");
+  kcp_launcher_add_config (launcher, "configure", "nothing");
+  actor = kcp_test_spawn (launcher, NULL, &error);
+  g_assert_no_error (error);
+  {
+    g_autoptr (KcpTestCall) held = kcp_test_call (actor, "hold", NULL, NULL);
+    g_autofree char *log = kcp_test_ask (actor, "log", "\"x\"", NULL);
+    g_autofree char *back = kcp_test_ask (actor, "call-host", "\"nothing\"", NULL);
+    g_autofree char *drop = kcp_test_ask (actor, "drop", NULL, NULL);
+    g_autofree char *threads = kcp_test_ask (actor, "log-threads", NULL, NULL);
+    g_autofree char *none = kcp_test_ask (actor, "no-such-path", "[1,{}]", NULL);
+    g_autofree char *release = kcp_test_ask (actor, "release", NULL, NULL);
+
+    kcp_test_call_wait (held);
+  }
+  kcp_test_end (actor);
+}
+
 /* ---- the steps ---- */
 
 static void
@@ -393,6 +420,7 @@ main (int    argc,
       char **argv)
 {
   kcp_test_init (&argc, &argv);
+  kcp_test_add ("/stop/leaks", test_leaks);
   kcp_test_add ("/stop/goodbye", test_goodbye);
   kcp_test_add ("/stop/drain", test_drain);
   kcp_test_add ("/stop/drain/ends", test_drain_ends);

@@ -70,7 +70,7 @@ run_end (Run *run)
 }
 
 static gboolean
-on_timer (gpointer data)
+on_tick (gpointer data)
 {
   Run *run = data;
 
@@ -81,7 +81,7 @@ on_timer (gpointer data)
   return G_SOURCE_REMOVE;
 }
 
-/* Takes @run. One number each time the clock says so. */
+/* Takes @run, of which the first number is sent. One more each time the clock says so. */
 static void
 run_by_clock (Run *run)
 {
@@ -94,7 +94,7 @@ run_by_clock (Run *run)
   g_source_set_dummy_callback (cancelled);
   g_source_add_child_source (ticks, cancelled);
 
-  g_source_set_callback (ticks, on_timer, run, NULL);
+  g_source_set_callback (ticks, on_tick, run, NULL);
   g_source_attach (ticks, g_main_context_get_thread_default ());
 }
 
@@ -214,10 +214,10 @@ handle_count (gpointer       self,
   run->counter = g_rc_box_acquire (counter);
   counter->running++;
 
-  if (run->every_ms > 0 && run->left > 0)
-    run_by_clock (run);
-  else
+  if (run->every_ms == 0 || run->left == 0)
     run_on (run);
+  else if (on_tick (run) == G_SOURCE_CONTINUE)
+    run_by_clock (run);
 }
 
 static void

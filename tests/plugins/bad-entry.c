@@ -26,7 +26,12 @@ static const KcpHandlerEntry empty_function[] = {
   { NULL, NULL, NULL },
 };
 
-static KcpPlugin plugin = { .struct_size = sizeof plugin, .abi = KCP_PLUGIN_ABI, .name = "bad", .handle = handle };
+static KcpPlugin plugin = {
+  .struct_size = sizeof plugin,
+  .abi = KCP_PLUGIN_ABI,
+  .name = "bad",
+  .handle = handle,
+};
 
 const KcpPlugin *
 kcp_plugin_v1 (void)
