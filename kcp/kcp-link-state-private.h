@@ -6,7 +6,7 @@
 G_BEGIN_DECLS
 
 /* Inside of a link, shared by its halves: kcp-link.c (life, order, what comes in),
- * kcp-link-call.c (calls), kcp-link-invoke.c (calls of the other side),
+ * kcp-link-call.c (calls), kcp-link-gate.c (when user code runs), kcp-link-invoke.c (calls of the other side),
  * kcp-link-clock.c (deadlines and pings), kcp-link-mailbox.c (calls that wait their turn),
  * kcp-link-wait.c (threads that block), kcp-link-thread.c (calls of other threads). Nobody else
  * includes it. */

@@ -272,7 +272,7 @@ on_joined (gpointer        owner,
   g_clear_pointer (&self->rendezvous, kcp_rendezvous_free);
 
   set_phase (self, KCP_PHASE_OPENING);
-  send_open (self, terms->frame_limit);
+  send_open (self, frame_limit);
 }
 
 static void
