@@ -48,13 +48,9 @@ static void
 kcp_actor_dispose (GObject *object)
 {
   KcpActor *self = KCP_ACTOR (object);
-  KcpProcess *process = self->process;
 
-  if (process)
-    {
-      kcp_process_observe (process, NULL, NULL);
-      kcp_process_stop (process);
-    }
+  if (self->process)
+    kcp_process_request_stop (self->process);
 
   G_OBJECT_CLASS (kcp_actor_parent_class)->dispose (object);
 }
@@ -188,33 +184,33 @@ kcp_actor_init (KcpActor *self)
 /* ---- what the process tells ---- */
 
 static void
-on_state (gpointer observer)
+on_state (GObject *observed)
 {
-  g_object_notify_by_pspec (observer, props[PROP_STATE]);
+  g_object_notify_by_pspec (observed, props[PROP_STATE]);
 }
 
 static void
-on_responsive (gpointer observer)
+on_responsive (GObject *observed)
 {
-  g_object_notify_by_pspec (observer, props[PROP_RESPONSIVE]);
+  g_object_notify_by_pspec (observed, props[PROP_RESPONSIVE]);
 }
 
 static void
-on_log (gpointer        observer,
+on_log (GObject        *observed,
         const char     *domain,
         GLogLevelFlags  level,
         const char     *message)
 {
-  g_signal_emit (observer, signals[SIGNAL_LOG], 0, domain, (guint) level, message);
+  g_signal_emit (observed, signals[SIGNAL_LOG], 0, domain, (guint) level, message);
 }
 
 static void
-on_exited (gpointer observer)
+on_exited (GObject *observed)
 {
-  g_autoptr (KcpActor) self = g_object_ref (observer);
+  KcpActor *self = KCP_ACTOR (observed);
 
-  g_object_notify_by_pspec (observer, props[PROP_EXIT_REPORT]);
-  g_signal_emit (observer, signals[SIGNAL_EXITED], 0, kcp_process_get_report (self->process));
+  g_object_notify_by_pspec (observed, props[PROP_EXIT_REPORT]);
+  g_signal_emit (observed, signals[SIGNAL_EXITED], 0, kcp_process_get_report (self->process));
 }
 
 static const KcpProcessObserver observer = {
@@ -230,7 +226,7 @@ kcp_actor_new (KcpProcess *process)
   KcpActor *self = g_object_new (KCP_TYPE_ACTOR, NULL);
 
   self->process = kcp_process_ref (process);
-  kcp_process_observe (process, &observer, self);
+  kcp_process_observe (process, &observer, G_OBJECT (self));
   return self;
 }
 
@@ -377,8 +373,8 @@ kcp_actor_stop_async (KcpActor            *self,
 
   task = g_task_new (self, cancellable, callback, user_data);
   g_task_set_source_tag (task, kcp_actor_stop_async);
-  kcp_process_stop (self->process);
-  kcp_process_await_exit (self->process, task);
+  kcp_process_request_stop (self->process);
+  kcp_process_request_exit (self->process, task);
 }
 
 /**
@@ -412,7 +408,7 @@ kcp_actor_kill (KcpActor *self)
 {
   g_return_if_fail (KCP_IS_ACTOR (self));
 
-  kcp_process_kill (self->process);
+  kcp_process_request_kill (self->process);
 }
 
 /* ---- properties ---- */
@@ -484,7 +480,7 @@ kcp_actor_get_in_flight (KcpActor *self)
 {
   g_return_val_if_fail (KCP_IS_ACTOR (self), 0);
 
-  return kcp_link_count_calls (kcp_process_get_link (self->process));
+  return kcp_link_get_in_flight (kcp_process_get_link (self->process));
 }
 
 /**

@@ -15,7 +15,8 @@ G_BEGIN_DECLS
  *
  * It is done exactly once, whatever meets: the first to come decides, the rest find it done.
  * It is the #GAsyncResult of an ask, and what stands behind a #KcpStream. It belongs to the
- * thread of its link; only its cancellable may be triggered from elsewhere. */
+ * thread of its link, from when it is handed to that until it is done. Where @shared, who asked
+ * may look meanwhile whether it is done, take items, and wait: what that needs is under the lock. */
 
 #define KCP_TYPE_CALL (kcp_call_get_type ())
 G_DECLARE_FINAL_TYPE (KcpCall, kcp_call, KCP, CALL, GObject)
@@ -52,22 +53,42 @@ struct _KcpCall
   gulong cancel_handler;
 
   gboolean wants_items;
-  gboolean done;
+  gboolean shared;          /* another thread may wait for it */
+  int done;                 /* atomic; what it ended with is written before */
   gboolean delivering;      /* deliver() was called and notify has not run yet */
+  GMainContext *context;    /* that its callback runs in; NULL: the link's */
+
+  GMutex lock;              /* where it is shared: around all down to @door_serves */
   GQueue items;             /* of KcpMessage */
   gboolean credit;          /* the callee keeps to the window */
   KcpWindow window;
   guint owed_items;         /* taken in, and not given back yet */
   gsize owed_bytes;
+  GTask *waiting_task;      /* that wants the next item */
+  KcpInbox *door;           /* of the thread that blocks for it and is not at home; NULL: none does */
+  GThread *waiter;          /* that thread */
+  gboolean door_serves;     /* it is serving a call itself, and can take on those inside of it */
+
   KcpMessage *result;       /* of the END */
   GError *error;
 
+  gint64 give_up_at;        /* the deadline, for who blocks elsewhere than at home */
   GObject *source_object;
   GAsyncReadyCallback callback;
   gpointer user_data;
   KcpCallNotify notify;
   gpointer notify_data;
 };
+
+/* Someone who blocks for a call. Waits for the same call nest. */
+typedef struct
+{
+  KcpInbox *door, *previous_door;
+  GThread *previous_waiter;
+  gboolean previous_serves;
+  GCancellable *cancellable;
+  gulong cancel_handler;
+} KcpCallWait;
 
 KcpCall    *kcp_call_new          (const KcpCallOps     *ops,
                                    gpointer              owner,
@@ -86,8 +107,32 @@ gboolean    kcp_call_watch        (KcpCall              *self,
 /* Takes @item. FALSE: the callee has gone beyond the window. */
 gboolean    kcp_call_take_item    (KcpCall              *self,
                                    KcpMessage           *item);
-/* NULL: there is none. */
+/* NULL: there is none. From any thread, where it is shared. */
 KcpMessage *kcp_call_pop_item     (KcpCall              *self);
+/* An item, the end (NULL) or an error: TRUE. FALSE: nothing yet; @task, where there is one, is kept
+ * to be stolen when there is. From any thread. */
+gboolean    kcp_call_take_next    (KcpCall              *self,
+                                   GTask                *task,
+                                   KcpMessage          **item,
+                                   GError              **error);
+gboolean    kcp_call_has_next     (KcpCall              *self);
+void        kcp_call_drop_items   (KcpCall              *self);
+/* NULL: none waits, or another than @task does, where that is given. */
+GTask      *kcp_call_steal_task   (KcpCall              *self,
+                                   GTask                *task);
+gboolean    kcp_call_has_task     (KcpCall              *self);
+
+/* Around a blocking wait. From elsewhere than home the call gets a door, by which the thread is
+ * woken: by the call, and by @cancellable. At home that wakes the link's inbox. */
+void        kcp_call_begin_wait   (KcpCall              *self,
+                                   KcpCallWait          *wait,
+                                   GCancellable         *cancellable);
+void        kcp_call_end_wait     (KcpCall              *self,
+                                   KcpCallWait          *wait);
+/* Whether a thread other than this one waits by a door. */
+gboolean    kcp_call_is_awaited   (KcpCall              *self);
+/* The door of a thread that can serve what is asked inside of this call; NULL: none. Owned. */
+KcpInbox   *kcp_call_find_server  (KcpCall              *self);
 void        kcp_call_take_end     (KcpCall              *self,
                                    KcpMessage           *result);
 void        kcp_call_take_error   (KcpCall              *self,
@@ -98,5 +143,25 @@ void        kcp_call_abandon      (KcpCall              *self,
 void        kcp_call_notify       (KcpCall              *self);
 KcpMessage *kcp_call_finish       (KcpCall              *self,
                                    GError              **error);
+
+/* For its other half alone. */
+void        kcp_call_deliver      (KcpCall              *self,
+                                   gpointer              owner);
+void        kcp_call_wake         (KcpCall              *self);
+
+/* A call that only its link's thread knows needs no lock. */
+static inline void
+kcp_call_lock (KcpCall *self)
+{
+  if (self->shared)
+    g_mutex_lock (&self->lock);
+}
+
+static inline void
+kcp_call_unlock (KcpCall *self)
+{
+  if (self->shared)
+    g_mutex_unlock (&self->lock);
+}
 
 G_END_DECLS

@@ -59,6 +59,8 @@ kcp_call_finalize (GObject *object)
   g_clear_error (&self->error);
   g_clear_object (&self->source_object);
   g_clear_pointer (&self->outer, kcp_invocation_release);
+  g_clear_pointer (&self->context, g_main_context_unref);
+  g_mutex_clear (&self->lock);
   kcp_inbox_unref (self->inbox);
   g_free (self->path);
 
@@ -75,6 +77,7 @@ static void
 kcp_call_init (KcpCall *self)
 {
   g_queue_init (&self->items);
+  g_mutex_init (&self->lock);
 }
 
 static void
@@ -120,6 +123,7 @@ kcp_call_set_notify (KcpCall       *self,
                      gpointer       data)
 {
   self->wants_items = notify != NULL;
+  self->shared = TRUE;
   self->notify = notify;
   self->notify_data = data;
 }
@@ -167,9 +171,9 @@ kcp_call_watch (KcpCall      *self,
   return TRUE;
 }
 
-static void
-deliver (KcpCall  *self,
-         gpointer  owner)
+void
+kcp_call_deliver (KcpCall  *self,
+                  gpointer  owner)
 {
   if (self->delivering || (self->callback == NULL && self->notify == NULL))
     return;
@@ -195,79 +199,17 @@ complete (KcpCall    *self,
     }
 
   g_object_ref (self);
-  self->done = TRUE;
   self->result = result;
   self->error = error;
+  kcp_call_lock (self);
+  g_atomic_int_set (&self->done, TRUE);
+  kcp_call_unlock (self);
   self->owner = NULL;
   unwatch (self);
   self->ops->closed (owner, self, cancel);
-  deliver (self, owner);
+  kcp_call_wake (self);
+  kcp_call_deliver (self, owner);
   g_object_unref (self);
-}
-
-static gsize
-item_size (KcpMessage *item)
-{
-  GBytes *body = kcp_message_get_frame_body (item, NULL);
-
-  return body ? g_bytes_get_size (body) : 0;
-}
-
-gboolean
-kcp_call_take_item (KcpCall    *self,
-                    KcpMessage *item)
-{
-  gsize size = self->credit ? item_size (item) : 0;
-
-  if (self->done)
-    {
-      kcp_message_unref (item);
-      return TRUE;
-    }
-
-  if (self->credit && !kcp_window_fits (&self->window, size))
-    {
-      kcp_message_unref (item);
-      return FALSE;
-    }
-
-  if (!self->wants_items)
-    {
-      kcp_message_unref (item);
-      kcp_call_abandon (self, g_error_new (KCP_ERROR, KCP_ERROR_INVALID_MESSAGE,
-                                           "call “%s”: the answer is a stream of items; ask for it as a stream",
-                                           self->path));
-      return TRUE;
-    }
-
-  if (self->credit)
-    kcp_window_take (&self->window, size);
-  g_queue_push_tail (&self->items, item);
-  deliver (self, self->owner);
-  return TRUE;
-}
-
-/* Credit goes back when half of the window is used up: not a frame for each item, and the producer
- * need not stand still. */
-KcpMessage *
-kcp_call_pop_item (KcpCall *self)
-{
-  KcpMessage *item = g_queue_pop_head (&self->items);
-
-  if (item == NULL || !self->credit || self->done)
-    return item;
-
-  self->owed_items++;
-  self->owed_bytes += item_size (item);
-  if (self->owed_items * 2 >= self->window.max_items || self->owed_bytes * 2 >= self->window.max_bytes)
-    {
-      kcp_window_give (&self->window, self->owed_items, self->owed_bytes);
-      self->ops->credit (self->owner, self, self->owed_items, self->owed_bytes);
-      self->owed_items = 0;
-      self->owed_bytes = 0;
-    }
-
-  return item;
 }
 
 /* Takes @result. */

@@ -19,8 +19,13 @@ struct _KcpInbox
   GMutex lock;
   GArray *letters;   /* of Letter */
   guint first;       /* before it: taken out */
+  int waiting;       /* atomic: how many that are */
   gboolean closed;
   int fd;
+
+  GMainContext *context;
+  GThread *driver;   /* atomic: who is at home and has said so; NULL: nobody */
+  guint depth;       /* of that; only for the driver */
 };
 
 KcpInbox *
@@ -31,6 +36,8 @@ kcp_inbox_new (void)
   g_atomic_ref_count_init (&self->ref_count);
   g_mutex_init (&self->lock);
   self->letters = g_array_new (FALSE, FALSE, sizeof (Letter));
+  self->driver = g_thread_self ();
+  self->depth = 1;
   self->fd = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (self->fd < 0)
     g_warning ("kcp: no eventfd (%s): answers from other threads wait for the next message",
@@ -53,6 +60,7 @@ kcp_inbox_unref (KcpInbox *self)
 
   kcp_inbox_close (self);
   g_array_unref (self->letters);
+  g_clear_pointer (&self->context, g_main_context_unref);
   g_mutex_clear (&self->lock);
   g_free (self);
 }
@@ -74,6 +82,7 @@ post (KcpInbox *self,
   if (!closed)
     {
       g_array_append_val (self->letters, letter);
+      g_atomic_int_inc (&self->waiting);
       if (self->letters->len - self->first == 1 && self->fd >= 0)
         {
           guint64 one = 1;
@@ -115,7 +124,10 @@ pop (KcpInbox *self,
   g_mutex_lock (&self->lock);
   found = self->first < self->letters->len;
   if (found)
-    *letter = g_array_index (self->letters, Letter, self->first++);
+    {
+      *letter = g_array_index (self->letters, Letter, self->first++);
+      g_atomic_int_add (&self->waiting, -1);
+    }
 
   if (found && self->first == self->letters->len)
     {
@@ -180,4 +192,94 @@ kcp_inbox_close (KcpInbox *self)
   while (pop (self, &letter))
     if (letter.destroy)
       letter.destroy (letter.data);
+}
+
+gboolean
+kcp_inbox_is_empty (KcpInbox *self)
+{
+  return g_atomic_int_get (&self->waiting) == 0;
+}
+
+/* ---- home ---- */
+
+void
+kcp_inbox_set_context (KcpInbox     *self,
+                       GMainContext *context)
+{
+  self->context = g_main_context_ref (context);
+  kcp_inbox_vacate (self);
+}
+
+/* Only this thread can have made itself the driver; and a source of the context that is being
+ * dispatched in this thread means that it is this thread which runs it. */
+gboolean
+kcp_inbox_at_home (KcpInbox *self)
+{
+  GSource *current;
+
+  if (g_atomic_pointer_get (&self->driver) == g_thread_self ())
+    return TRUE;
+
+  current = self->context ? g_main_current_source () : NULL;
+  return current && !g_source_is_destroyed (current) && g_source_get_context (current) == self->context;
+}
+
+void
+kcp_inbox_occupy (KcpInbox *self)
+{
+  if (self->depth++ == 0)
+    g_atomic_pointer_set (&self->driver, g_thread_self ());
+}
+
+void
+kcp_inbox_vacate (KcpInbox *self)
+{
+  if (--self->depth == 0)
+    g_atomic_pointer_set (&self->driver, NULL);
+}
+
+gboolean
+kcp_inbox_enter (KcpInbox *self,
+                 KcpVisit *visit)
+{
+  visit->acquired = FALSE;
+  if (!kcp_inbox_at_home (self))
+    {
+      if (self->context == NULL || !g_main_context_acquire (self->context))
+        return FALSE;
+      visit->acquired = TRUE;
+    }
+
+  kcp_inbox_occupy (self);
+  return TRUE;
+}
+
+void
+kcp_inbox_leave (KcpInbox *self,
+                 KcpVisit *visit)
+{
+  kcp_inbox_vacate (self);
+  if (visit->acquired)
+    g_main_context_release (self->context);
+}
+
+void
+kcp_inbox_run (KcpInbox       *self,
+               KcpInboxFunc    func,
+               gpointer        data,
+               GDestroyNotify  destroy)
+{
+  g_autoptr (KcpInbox) keep = kcp_inbox_ref (self);
+  KcpVisit visit;
+
+  if (!kcp_inbox_is_empty (self) || !kcp_inbox_enter (self, &visit))
+    {
+      kcp_inbox_post (self, func, data, destroy);
+      return;
+    }
+
+  func (data);
+  if (destroy)
+    destroy (data);
+  kcp_inbox_leave (self, &visit);
 }

@@ -163,8 +163,8 @@ kcp_invocation_drop_waiting (KcpInvocation *self)
   tell_room (tasks, FALSE);
 }
 
-/* Takes @message and @error. From the link's own thread at once, from others by its inbox,
- * which keeps the order. */
+/* Takes @message and @error. From the link's own thread at once, from others by its inbox; what was
+ * posted before goes before. */
 static void
 answer (KcpInvocation *self,
         KcpAnswer      kind,
@@ -173,11 +173,17 @@ answer (KcpInvocation *self,
         gsize          size)
 {
   KcpAnswerPart *part = g_new (KcpAnswerPart, 1);
+  KcpVisit visit;
 
   *part = (KcpAnswerPart) { self, message, error, size, kind };
   kcp_invocation_keep (self);
-  if (g_thread_self () == self->home)
-    take_part (part);
+  if (kcp_inbox_is_empty (self->inbox) && kcp_inbox_enter (self->inbox, &visit))
+    {
+      g_autoptr (KcpInbox) inbox = kcp_inbox_ref (self->inbox);
+
+      take_part (part);
+      kcp_inbox_leave (inbox, &visit);
+    }
   else
     kcp_inbox_post_take (self->inbox, take_part, part, free_part);
 }
@@ -389,7 +395,7 @@ kcp_invocation_send_item_wait (KcpInvocation *self,
                                JsonNode      *body)
 {
   g_return_val_if_fail (self != NULL, FALSE);
-  g_return_val_if_fail (g_thread_self () != self->home, FALSE);
+  g_return_val_if_fail (!kcp_inbox_at_home (self->inbox), FALSE);
 
   if (!kcp_invocation_send_item (self, body))
     return FALSE;

@@ -42,6 +42,8 @@ guint64        kcp_invocation_get_id      (KcpInvocation          *self);
 guint64        kcp_invocation_get_parent  (KcpInvocation          *self);
 const guint64 *kcp_invocation_peek_id     (KcpInvocation          *self);
 KcpDeadline   *kcp_invocation_deadline    (KcpInvocation          *self);
+/* That of the link by which it came. */
+KcpInbox      *kcp_invocation_get_inbox   (KcpInvocation          *self);
 
 /* Items wait for credit from now on: the caller's window. */
 void           kcp_invocation_set_window  (KcpInvocation          *self,

@@ -17,7 +17,6 @@ struct _KcpInvocation
 
   const KcpInvocationOps *ops;
   gpointer owner;               /* borrowed; NULL once closed; only for the link's thread */
-  GThread *home;
   KcpInbox *inbox;
   KcpMessage *message;
   guint64 id, parent;

@@ -42,7 +42,6 @@ kcp_invocation_new (const KcpInvocationOps *ops,
   g_atomic_ref_count_init (&self->total_refs);
   self->ops = ops;
   self->owner = owner;
-  self->home = g_thread_self ();
   self->inbox = kcp_inbox_ref (inbox);
   self->message = message;
   self->id = id;
@@ -127,6 +126,12 @@ guint64
 kcp_invocation_get_parent (KcpInvocation *self)
 {
   return self->parent;
+}
+
+KcpInbox *
+kcp_invocation_get_inbox (KcpInvocation *self)
+{
+  return self->inbox;
 }
 
 KcpDeadline *

@@ -22,6 +22,7 @@ on_call_closed (gpointer  owner,
   kcp_channel_forget_call (self->out, call, cancel);
   kcp_link_mailbox_remove (self, call);
   kcp_link_mailbox_pump (self);
+  kcp_link_publish (self);
 }
 
 static void
@@ -30,11 +31,18 @@ notify_call (gpointer data)
   kcp_call_notify (data);
 }
 
+/* Into the context of who asked: at once where that is ours and user code may run, else in a turn
+ * of it. Who waits for items of a stream has a task that knows its context by itself. */
 static void
 on_call_deliver (gpointer  owner,
                  KcpCall  *call)
 {
-  kcp_link_run_user (owner, call, notify_call, g_object_ref (call), g_object_unref);
+  if (call->context == NULL)
+    kcp_link_run_user (owner, call, notify_call, g_object_ref (call), g_object_unref);
+  else if (call->wants_items)
+    kcp_call_notify (call);
+  else
+    kcp_link_deliver_in_turn (call, g_steal_pointer (&call->context));
 }
 
 static void
@@ -54,34 +62,22 @@ const KcpCallOps kcp_link_call_ops = {
 
 /* ---- making calls ---- */
 
-/* The invocation that this thread is serving right now, if it came by this link. */
-static KcpInvocation *
-find_parent (KcpLink *self)
-{
-  KcpInvocation *current = kcp_current_get ();
-
-  if (current && kcp_channel_lookup_invocation (self->in, kcp_invocation_get_id (current)) == current)
-    return current;
-
-  return NULL;
-}
-
 /* Its own timeout, or the link's, but never longer than what the call around it has left. */
 static gint64
 find_deadline (KcpLink       *self,
                KcpMessage    *message,
-               KcpInvocation *parent,
+               KcpInvocation *outer,
                gboolean       stream)
 {
   int timeout = kcp_message_get_timeout (message);
-  gint64 outer = parent ? kcp_invocation_get_deadline (parent) : 0;
+  gint64 limit = outer ? kcp_invocation_get_deadline (outer) : 0;
   gint64 own;
 
   if (timeout == KCP_TIMEOUT_DEFAULT)
     timeout = stream ? KCP_TIMEOUT_NONE : self->call_timeout;
   own = timeout > 0 ? g_get_monotonic_time () + (gint64) timeout * 1000 : 0;
 
-  return own == 0 || (outer > 0 && outer < own) ? outer : own;
+  return own == 0 || (limit > 0 && limit < own) ? limit : own;
 }
 
 static KcpTraceContext *
@@ -96,14 +92,39 @@ find_trace (KcpMessage *message)
   return kcp_trace_context_new_child (current ? kcp_invocation_get_trace_context (current) : NULL);
 }
 
+/* All that the asking thread knows and home does not: inside which call it is asked, if that came
+ * by this link and is not answered. */
+void
+kcp_link_request_init (KcpLinkRequest *request,
+                       KcpLink        *self,
+                       KcpCall        *call,
+                       KcpMessage     *message,
+                       GCancellable   *cancellable,
+                       gboolean        stream)
+{
+  KcpInvocation *outer = kcp_current_get ();
+
+  if (outer && (kcp_invocation_get_inbox (outer) != self->inbox || !kcp_invocation_is_open (outer)))
+    outer = NULL;
+
+  *request = (KcpLinkRequest) {
+    self, call, message, cancellable, outer, find_trace (message), find_deadline (self, message, outer, stream),
+  };
+  if (call && outer)
+    {
+      kcp_invocation_keep (outer);
+      call->outer = outer;
+    }
+}
+
 /* A child that is being stopped finishes the calls it has, and with them what is asked inside of
  * one of its callbacks. */
 static gboolean
-check_open (KcpLink        *self,
-            KcpInvocation  *parent,
-            GError        **error)
+check_open (KcpLink   *self,
+            gboolean   inside,
+            GError   **error)
 {
-  gboolean finishing = parent && !self->closed &&
+  gboolean finishing = inside && !self->closed &&
                        g_error_matches (self->refusal, KCP_ERROR, KCP_ERROR_STOPPING);
 
   if (self->refusal && !finishing)
@@ -122,46 +143,42 @@ check_open (KcpLink        *self,
   return TRUE;
 }
 
-static gboolean
-send_call (KcpLink       *self,
-           KcpCall       *call,
-           KcpMessage    *message,
-           GCancellable  *cancellable,
-           gboolean       stream,
-           GError       **error)
+/* At home. */
+gboolean
+kcp_link_send_call (KcpLinkRequest  *request,
+                    GError         **error)
 {
-  KcpInvocation *parent = find_parent (self);
-  gint64 deadline = find_deadline (self, message, parent, stream);
-  guint64 parent_id = parent ? kcp_invocation_get_id (parent) : 0;
-  g_autoptr (KcpTraceContext) trace = NULL;
+  KcpLink *self = request->link;
+  KcpCall *call = request->call;
+  guint64 parent = request->outer ? kcp_invocation_get_id (request->outer) : 0;
 
-  if (call && parent)
+  if (parent > 0 && kcp_channel_lookup_invocation (self->in, parent) != request->outer)
+    parent = 0;
+  if (call)
     {
-      kcp_invocation_keep (parent);
-      call->outer = parent;
-      call->parent = parent_id;
+      call->parent = parent;
+      call->deadline.at = request->deadline_at;
     }
-  if (!check_open (self, parent, error))
+  if (!check_open (self, parent > 0, error))
     return FALSE;
-  if (call && !kcp_call_watch (call, cancellable))
+  if (call && !kcp_call_watch (call, request->cancellable))
     {
       /* Not taken from the cancellable, which another thread may have reset by now. */
       g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_CANCELLED, "it was cancelled before it was sent");
       return FALSE;
     }
 
-  trace = find_trace (message);
-  if (call)
-    call->deadline.at = deadline;
-  if (kcp_link_must_wait (self, parent_id))
+  if (kcp_link_must_wait (self, parent))
     {
-      if (!kcp_link_mailbox_put (self, call, message, trace, deadline, error))
+      if (!kcp_link_mailbox_put (self, call, request->message, request->trace, request->deadline_at, error))
         return FALSE;
     }
-  else if (!kcp_channel_send_call (self->out, call, message, trace, parent_id, deadline, error))
+  else if (!kcp_channel_send_call (self->out, call, request->message, request->trace, parent,
+                                   request->deadline_at, error))
     return FALSE;
 
-  if (call && deadline > 0)
+  kcp_link_publish (self);
+  if (call && request->deadline_at > 0)
     kcp_link_add_deadline (self, &call->deadline);
   if (call)
     kcp_link_clock_call (self);
@@ -169,6 +186,22 @@ send_call (KcpLink       *self,
 }
 
 /* Sends it, or lets it fail in a later turn: user code never runs inside the call that asks. */
+void
+kcp_link_start_call (KcpLinkRequest *request)
+{
+  KcpLink *self = request->link;
+  GError *error = NULL;
+
+  self->shut++;
+  if (!kcp_link_send_call (request, &error))
+    {
+      g_prefix_error (&error, "call “%s”: ", request->call->path);
+      kcp_call_take_error (request->call, error);
+    }
+  self->shut--;
+}
+
+/* At once if this thread is at home, or nobody is; else it is posted. */
 static void
 start_call (KcpLink      *self,
             KcpCall      *call,
@@ -176,15 +209,19 @@ start_call (KcpLink      *self,
             GCancellable *cancellable,
             gboolean      stream)
 {
-  GError *error = NULL;
+  KcpLinkRequest request;
+  KcpVisit visit;
 
-  self->shut++;
-  if (!send_call (self, call, message, cancellable, stream, &error))
+  kcp_link_request_init (&request, self, call, message, cancellable, stream);
+  if (kcp_inbox_is_empty (self->inbox) && kcp_inbox_enter (self->inbox, &visit))
     {
-      g_prefix_error (&error, "call “%s”: ", call->path);
-      kcp_call_take_error (call, error);
+      kcp_link_start_call (&request);
+      kcp_inbox_leave (self->inbox, &visit);
     }
-  self->shut--;
+  else
+    kcp_link_post_call (&request);
+  call->give_up_at = request.deadline_at;
+  kcp_trace_context_unref (request.trace);
 }
 
 static KcpCall *
@@ -192,10 +229,13 @@ new_call (KcpLink    *self,
           KcpMessage *message)
 {
   KcpCall *call = kcp_call_new (&kcp_link_call_ops, self, self->inbox, kcp_message_get_path (message));
+  GMainContext *context = g_main_context_get_thread_default ();
 
   call->credit = self->terms.credit;
   call->window.max_items = self->terms.our_items;
   call->window.max_bytes = self->terms.our_bytes;
+  if (context != self->thread_default)
+    call->context = g_main_context_ref (context ? context : g_main_context_default ());
   return call;
 }
 
@@ -228,111 +268,49 @@ kcp_link_tell (KcpLink     *self,
                KcpMessage  *message,
                GError     **error)
 {
-  if (send_call (self, NULL, message, NULL, FALSE, error))
-    return TRUE;
+  KcpLinkRequest request;
+  KcpVisit visit;
+  gboolean sent;
 
-  g_prefix_error (error, "telling “%s”: ", kcp_message_get_path (message));
-  return FALSE;
-}
-
-/* ---- blocking ---- */
-
-void
-kcp_link_watch (KcpLink       *self,
-                int          (*get_fd) (gpointer data),
-                KcpInboxFunc   func,
-                gpointer       data)
-{
-  KcpLinkWatch watch = { get_fd, func, data };
-
-  g_array_append_val (self->watches, watch);
-}
-
-static void
-add_fd (GArray       *fds,
-        int           fd,
-        GIOCondition  condition)
-{
-  GPollFD poll_fd = { fd, condition, 0 };   /* a negative one is passed over by poll() */
-
-  g_array_append_val (fds, poll_fd);
-}
-
-static int
-poll_timeout (KcpLink *self)
-{
-  gint64 next = kcp_link_clock_next (self);
-  gint64 left;
-
-  if (next == 0)
-    return -1;
-
-  left = (next - g_get_monotonic_time () + 999) / 1000;
-  return (int) CLAMP (left, 0, G_MAXINT);
-}
-
-/* Sleeps until one of our own descriptors has something, or the next deadline. */
-static void
-wait_for_something (KcpLink *self)
-{
-  g_autoptr (GArray) fds = g_array_new (FALSE, FALSE, sizeof (GPollFD));
-  guint first_watch;
-
-  if (kcp_channel_is_open (self->request))
-    add_fd (fds, kcp_channel_get_fd (self->request), kcp_channel_get_condition (self->request));
-  if (kcp_channel_is_open (self->callback))
-    add_fd (fds, kcp_channel_get_fd (self->callback), kcp_channel_get_condition (self->callback));
-  add_fd (fds, kcp_inbox_get_fd (self->inbox), G_IO_IN);
-  first_watch = fds->len;
-  for (guint i = 0; i < self->watches->len; i++)
+  kcp_link_request_init (&request, self, NULL, message, NULL, FALSE);
+  if (kcp_inbox_is_empty (self->inbox) && kcp_inbox_enter (self->inbox, &visit))
     {
-      KcpLinkWatch *watch = &g_array_index (self->watches, KcpLinkWatch, i);
-
-      add_fd (fds, watch->get_fd (watch->data), G_IO_IN);
+      sent = kcp_link_send_call (&request, error);
+      kcp_inbox_leave (self->inbox, &visit);
     }
+  else
+    sent = kcp_link_post_tell (&request, error);
+  kcp_trace_context_unref (request.trace);
 
-  g_poll ((GPollFD *) (gpointer) fds->data, fds->len, poll_timeout (self));
-
-  for (guint i = first_watch; i < fds->len && !self->closed; i++)
-    if (g_array_index (fds, GPollFD, i).revents)
-      {
-        KcpLinkWatch watch = g_array_index (self->watches, KcpLinkWatch, i - first_watch);
-
-        watch.func (watch.data);
-      }
+  if (!sent)
+    g_prefix_error (error, "telling “%s”: ", kcp_message_get_path (message));
+  return sent;
 }
 
-/* One round: takes in what is there, or sleeps until something is. Only for @call and what
- * descends from it does user code run; the rest waits until the thread is free again. */
-static void
-wait_round (gpointer  owner,
-            KcpCall  *call)
+/* Someone who waits elsewhere than at home does not depend on home to be told that it is time to
+ * go: whatever runs there may take long. */
+static gboolean
+gives_up (KcpCall       *call,
+          GCancellable  *cancellable,
+          GError       **error)
 {
-  g_autoptr (KcpLink) self = kcp_link_ref (owner);
-  KcpCall *gate = self->gate;
-  gboolean busy;
+  if (g_cancellable_is_cancelled (cancellable))
+    g_set_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED, "call “%s” was cancelled", call->path);
+  else if (call->give_up_at > 0 && g_get_monotonic_time () >= call->give_up_at)
+    g_set_error (error, KCP_ERROR, KCP_ERROR_TIMED_OUT, "call “%s”: no answer before its deadline", call->path);
+  else
+    return FALSE;
 
-  if (self->closed)
-    return;
+  return TRUE;
+}
 
-  self->gate = call;
-  g_atomic_pointer_set (&self->thread, g_thread_self ());
+static void
+abandon (gpointer data)
+{
+  KcpCall *call = data;
 
-  busy = kcp_channel_run (self->callback);
-  if (!self->closed)
-    kcp_channel_release_held (self->request);
-  if (!self->closed && !call->done)
-    busy |= kcp_channel_run (self->request);
-  if (!busy && !self->closed && !call->done)
-    wait_for_something (self);
-  /* Also when the other side keeps us busy: a flood does not put off a cancellation. */
-  if (!self->closed && !call->done)
-    kcp_inbox_take (self->inbox);
-  /* Also when the other side keeps us busy: a flood does not put off a deadline. */
-  if (!self->closed && !call->done)
-    kcp_link_clock_check (self);
-
-  self->gate = gate;
+  kcp_call_abandon (call, g_error_new (G_IO_ERROR, G_IO_ERROR_CANCELLED,
+                                       "call “%s”: nobody waits any more", call->path));
 }
 
 KcpMessage *
@@ -343,12 +321,25 @@ kcp_link_ask (KcpLink       *self,
 {
   g_autoptr (KcpLink) keep = kcp_link_ref (self);
   g_autoptr (KcpCall) call = new_call (self, message);
+  gboolean left = FALSE;
+  KcpCallWait wait;
 
+  call->shared = !kcp_inbox_at_home (self->inbox);
+  kcp_call_begin_wait (call, &wait, call->shared ? cancellable : NULL);
   start_call (self, call, message, cancellable, FALSE);
-  while (!call->done)
-    wait_round (self, call);
+  while (!g_atomic_int_get (&call->done) && !left)
+    {
+      left = call->shared && gives_up (call, cancellable, error);
+      if (!left)
+        kcp_link_wait_round (self, call);
+    }
+  kcp_call_end_wait (call, &wait);
 
-  return kcp_call_finish (call, error);
+  if (!left)
+    return kcp_call_finish (call, error);
+
+  kcp_inbox_run (self->inbox, abandon, g_object_ref (call), g_object_unref);
+  return NULL;
 }
 
 KcpStream *
@@ -357,7 +348,7 @@ kcp_link_ask_stream (KcpLink      *self,
                      GCancellable *cancellable)
 {
   KcpCall *call = new_call (self, message);
-  KcpStream *stream = kcp_stream_new (call, wait_round, kcp_link_ref (self),
+  KcpStream *stream = kcp_stream_new (call, kcp_link_wait_round, kcp_link_ref (self),
                                       (GDestroyNotify) kcp_link_unref);
 
   start_call (self, call, message, cancellable, TRUE);

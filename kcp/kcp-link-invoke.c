@@ -89,7 +89,7 @@ kcp_link_on_call (gpointer         owner,
       free_incoming (incoming);
     }
   else
-    kcp_link_defer (self, invoke, incoming, free_incoming);
+    kcp_link_defer (self, call->parent, invoke, incoming, free_incoming);
 }
 
 void

@@ -13,7 +13,8 @@ G_BEGIN_DECLS
  *   host:   calls go out on request, the child's calls come in on callback
  *   child:  calls come in on request, its own go out on callback
  *
- * A link belongs to the thread that runs its context. */
+ * A link belongs to the thread that runs its context: that is home. The functions to ask and tell,
+ * ref and unref, and those that say so may be called from any thread. */
 typedef struct _KcpLink KcpLink;
 
 typedef enum
@@ -97,6 +98,8 @@ void          kcp_link_refuse          (KcpLink              *self,
 void          kcp_link_mailbox_send_all (KcpLink             *self);
 /* In flight and waiting. */
 guint         kcp_link_count_calls     (KcpLink              *self);
+/* The same, from any thread, and with those that are on their way to the link. */
+guint         kcp_link_get_in_flight   (KcpLink              *self);
 guint         kcp_link_count_invocations (KcpLink            *self);
 
 void          kcp_link_send            (KcpLink              *self,
@@ -133,7 +136,21 @@ void          kcp_link_post            (KcpLink              *self,
                                         KcpInboxFunc          func,
                                         gpointer              data,
                                         GDestroyNotify        destroy);
-GThread      *kcp_link_get_thread      (KcpLink              *self);
+
+/* Home, see KcpInbox; from any thread. */
+gboolean      kcp_link_enter           (KcpLink              *self,
+                                        KcpVisit             *visit);
+void          kcp_link_leave           (KcpLink              *self,
+                                        KcpVisit             *visit);
+gboolean      kcp_link_at_home         (KcpLink              *self);
+/* See kcp_inbox_run(); from any thread. */
+void          kcp_link_run             (KcpLink              *self,
+                                        KcpInboxFunc          func,
+                                        gpointer              data,
+                                        GDestroyNotify        destroy);
+/* Nests. What user code is due meanwhile runs in a later turn. */
+void          kcp_link_hold_user_code  (KcpLink              *self,
+                                        gboolean              hold);
 
 /* A descriptor that a blocking wait looks after as well, such as the one that tells of the
  * child's death. @get_fd gives -1 when there is nothing to look after any more; @func is called

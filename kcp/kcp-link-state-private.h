@@ -6,8 +6,10 @@
 G_BEGIN_DECLS
 
 /* Inside of a link, shared by its halves: kcp-link.c (life, order, what comes in),
- * kcp-link-call.c (calls and blocking waits), kcp-link-invoke.c (calls of the other side),
- * kcp-link-clock.c (deadlines and pings), kcp-link-mailbox.c (calls that wait). Nobody else includes it. */
+ * kcp-link-call.c (calls), kcp-link-invoke.c (calls of the other side),
+ * kcp-link-clock.c (deadlines and pings), kcp-link-mailbox.c (calls that wait their turn),
+ * kcp-link-wait.c (threads that block), kcp-link-thread.c (calls of other threads). Nobody else
+ * includes it. */
 
 /* Calls inside calls, both directions counted. */
 #define KCP_LINK_MAX_DEPTH 32
@@ -18,7 +20,20 @@ typedef struct
   KcpInboxFunc func;
   gpointer data;
   GDestroyNotify destroy;
+  guint64 parent;               /* our call to which it belongs; 0: none */
 } KcpLinkDeferred;
+
+/* A call on its way from who asks to the link. Borrows all it points to, but for @trace. */
+typedef struct
+{
+  KcpLink *link;
+  KcpCall *call;                /* NULL: one-way */
+  KcpMessage *message;
+  GCancellable *cancellable;
+  KcpInvocation *outer;         /* inside which it is asked; NULL: none */
+  KcpTraceContext *trace;
+  gint64 deadline_at;
+} KcpLinkRequest;
 
 typedef struct
 {
@@ -29,12 +44,12 @@ typedef struct
 
 struct _KcpLink
 {
-  grefcount ref_count;
+  gatomicrefcount ref_count;
   KcpLinkSide side;
   const KcpLinkOps *ops;
   gpointer owner;
   GMainContext *context;
-  GThread *thread;              /* atomic: that ran it last */
+  GMainContext *thread_default; /* the same, as g_main_context_get_thread_default() tells it */
   gboolean closed;
   GError *refusal;              /* why no new calls are taken; NULL: they are */
   int call_timeout;
@@ -49,12 +64,18 @@ struct _KcpLink
   gsize mailbox_bytes;
   gboolean pumping;
 
-  KcpInbox *inbox;
+  KcpInbox *inbox;              /* also knows who is at home */
   GSource *inbox_source;
+
+  /* For threads that are not at home. */
+  GMutex lock;                  /* around changes of @refusal; at home it is read without */
+  int calls, posted;            /* atomic: in flight and in the mailbox; on their way there */
+
   GArray *watches;              /* of KcpLinkWatch */
 
   /* While this thread blocks for a call, user code runs only for what descends from it. */
   KcpCall *gate;
+  guint waits;                  /* blocking waits inside each other */
   guint shut;                   /* > 0: no user code at all */
   GQueue deferred;              /* of KcpLinkDeferred */
   GSource *deferred_source;
@@ -77,9 +98,11 @@ void     kcp_link_run_user   (KcpLink        *self,
                               GDestroyNotify  destroy);
 void     kcp_link_run_deferred (KcpLink      *self);
 void     kcp_link_defer      (KcpLink        *self,
+                              guint64         parent,
                               KcpInboxFunc    func,
                               gpointer        data,
                               GDestroyNotify  destroy);
+void     kcp_link_free_deferred (KcpLinkDeferred *deferred);
 gboolean kcp_link_may_run    (KcpLink        *self,
                               guint64         parent);
 KcpCall *kcp_link_enter_loop (KcpLink        *self);
@@ -97,6 +120,24 @@ guint    kcp_link_depth      (KcpLink        *self,
                               guint64         parent,
                               KcpCall        *ancestor,
                               gboolean       *descends);
+
+void     kcp_link_request_init (KcpLinkRequest  *request,
+                                KcpLink         *self,
+                                KcpCall         *call,
+                                KcpMessage      *message,
+                                GCancellable    *cancellable,
+                                gboolean         stream);
+void     kcp_link_start_call   (KcpLinkRequest  *request);
+gboolean kcp_link_send_call    (KcpLinkRequest  *request,
+                                GError         **error);
+void     kcp_link_post_call    (const KcpLinkRequest  *request);
+gboolean kcp_link_post_tell    (const KcpLinkRequest  *request,
+                                GError               **error);
+void     kcp_link_deliver_in_turn (KcpCall      *call,
+                                   GMainContext *context);
+void     kcp_link_publish      (KcpLink         *self);
+void     kcp_link_wait_round   (gpointer         owner,
+                                KcpCall         *call);
 
 gboolean kcp_link_must_wait   (KcpLink          *self,
                                guint64           parent);

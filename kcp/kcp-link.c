@@ -34,7 +34,7 @@ static const guint32 accepts[2][2] = {
 KcpCall *
 kcp_link_enter_loop (KcpLink *self)
 {
-  g_atomic_pointer_set (&self->thread, g_thread_self ());
+  kcp_inbox_occupy (self->inbox);
   return g_steal_pointer (&self->gate);
 }
 
@@ -43,10 +43,11 @@ kcp_link_leave_loop (KcpLink *self,
                      KcpCall *gate)
 {
   self->gate = gate;
+  kcp_inbox_vacate (self->inbox);
 }
 
-static void
-free_deferred (KcpLinkDeferred *deferred)
+void
+kcp_link_free_deferred (KcpLinkDeferred *deferred)
 {
   if (deferred->destroy)
     deferred->destroy (deferred->data);
@@ -92,19 +93,20 @@ kcp_link_run_deferred (KcpLink *self)
       if (self->deferred.length > 0)
         schedule_deferred (self);
       first->func (first->data);
-      free_deferred (first);
+      kcp_link_free_deferred (first);
     }
 }
 
 void
 kcp_link_defer (KcpLink        *self,
+                guint64         parent,
                 KcpInboxFunc    func,
                 gpointer        data,
                 GDestroyNotify  destroy)
 {
   KcpLinkDeferred *deferred = g_new (KcpLinkDeferred, 1);
 
-  *deferred = (KcpLinkDeferred) { func, data, destroy };
+  *deferred = (KcpLinkDeferred) { func, data, destroy, parent };
   g_queue_push_tail (&self->deferred, deferred);
   schedule_deferred (self);
 }
@@ -141,7 +143,30 @@ kcp_link_depth (KcpLink  *self,
   return depth;
 }
 
-/* @parent: the call of ours to which it belongs; 0 for none. */
+/* Whether what belongs to our call @parent belongs to one for which another thread blocks. */
+static gboolean
+is_awaited (KcpLink *self,
+            guint64  parent)
+{
+  for (guint depth = 0; parent > 0 && depth < KCP_LINK_MAX_DEPTH; depth++)
+    {
+      KcpCall *call = kcp_channel_lookup_call (self->out, parent);
+      KcpInvocation *outer;
+
+      if (call == NULL)
+        return FALSE;
+      if (kcp_call_is_awaited (call))
+        return TRUE;
+      outer = call->parent > 0 ? kcp_channel_lookup_invocation (self->in, call->parent) : NULL;
+      parent = outer ? kcp_invocation_get_parent (outer) : 0;
+    }
+
+  return FALSE;
+}
+
+/* @parent: the call of ours to which it belongs; 0 for none. While this thread blocks: what belongs
+ * to the call it waits for, or to one for which another thread does, who cannot run it, and whose
+ * handler may be what keeps ours from its answer. */
 gboolean
 kcp_link_may_run (KcpLink *self,
                   guint64  parent)
@@ -154,7 +179,7 @@ kcp_link_may_run (KcpLink *self,
     return self->deferred.length == 0;
 
   kcp_link_depth (self, parent, self->gate, &descends);
-  return descends;
+  return descends || (self->waits < KCP_LINK_MAX_DEPTH && is_awaited (self, parent));
 }
 
 /* Runs @func now if it may, for something inside @call where that is given; else in its turn. */
@@ -166,18 +191,21 @@ kcp_link_run_user (KcpLink        *self,
                    GDestroyNotify  destroy)
 {
   KcpInvocation *outer = NULL;
+  guint64 parent;
 
   if (call && call->parent > 0)
     outer = kcp_channel_lookup_invocation (self->in, call->parent);
+  parent = outer ? kcp_invocation_get_parent (outer) : 0;
 
-  if (kcp_link_may_run (self, outer ? kcp_invocation_get_parent (outer) : 0))
+  if (!kcp_link_may_run (self, parent))
     {
-      func (data);
-      if (destroy)
-        destroy (data);
+      kcp_link_defer (self, parent, func, data, destroy);
+      return;
     }
-  else
-    kcp_link_defer (self, func, data, destroy);
+
+  func (data);
+  if (destroy)
+    destroy (data);
 }
 
 void
@@ -324,14 +352,14 @@ kcp_link_new (KcpLinkSide       side,
 {
   KcpLink *self = g_new0 (KcpLink, 1);
 
-  g_ref_count_init (&self->ref_count);
+  g_atomic_ref_count_init (&self->ref_count);
   self->side = side;
   self->terms = *terms;
   self->limits = KCP_LINK_DEFAULT_LIMITS;
   g_queue_init (&self->mailbox);
   self->ops = ops;
   self->owner = owner;
-  self->thread = g_thread_self ();
+  g_mutex_init (&self->lock);
   self->responsive = self->told_responsive = TRUE;
   self->inbox = kcp_inbox_new ();
   self->watches = g_array_new (FALSE, FALSE, sizeof (KcpLinkWatch));
@@ -348,14 +376,14 @@ kcp_link_new (KcpLinkSide       side,
 KcpLink *
 kcp_link_ref (KcpLink *self)
 {
-  g_ref_count_inc (&self->ref_count);
+  g_atomic_ref_count_inc (&self->ref_count);
   return self;
 }
 
 void
 kcp_link_unref (KcpLink *self)
 {
-  if (!g_ref_count_dec (&self->ref_count))
+  if (!g_atomic_ref_count_dec (&self->ref_count))
     return;
 
   g_warn_if_fail (self->closed);
@@ -363,9 +391,10 @@ kcp_link_unref (KcpLink *self)
   kcp_channel_unref (self->callback);
   kcp_deadlines_clear (&self->deadlines);
   kcp_inbox_unref (self->inbox);
-  g_queue_clear_full (&self->deferred, (GDestroyNotify) free_deferred);
+  g_queue_clear_full (&self->deferred, (GDestroyNotify) kcp_link_free_deferred);
   g_array_unref (self->watches);
   g_clear_error (&self->refusal);
+  g_mutex_clear (&self->lock);
   g_clear_pointer (&self->context, g_main_context_unref);
   g_free (self);
 }
@@ -388,6 +417,8 @@ kcp_link_attach (KcpLink      *self,
                  GMainContext *context)
 {
   self->context = context ? g_main_context_ref (context) : g_main_context_ref (g_main_context_default ());
+  self->thread_default = self->context == g_main_context_default () ? NULL : self->context;
+  kcp_inbox_set_context (self->inbox, self->context);
   kcp_channel_attach (self->request, self->context);
   kcp_channel_attach (self->callback, self->context);
   kcp_link_clock_start (self);
@@ -412,7 +443,7 @@ kcp_link_close (KcpLink      *self,
 
   self->closed = TRUE;
   if (self->refusal == NULL)
-    self->refusal = g_error_copy (reason);
+    kcp_link_refuse (self, g_error_copy (reason));
   if (self->inbox_source)
     g_source_destroy (self->inbox_source);
   g_clear_pointer (&self->inbox_source, g_source_unref);
@@ -457,8 +488,12 @@ void
 kcp_link_refuse (KcpLink *self,
                  GError  *error)
 {
-  g_clear_error (&self->refusal);
+  GError *old = self->refusal;
+
+  g_mutex_lock (&self->lock);
   self->refusal = error;
+  g_mutex_unlock (&self->lock);
+  g_clear_error (&old);
 }
 
 guint
@@ -486,6 +521,10 @@ gboolean
 kcp_link_flush (KcpLink *self,
                 gint64   until)
 {
+  /* What other threads have said by now is to be among it. */
+  self->shut++;
+  kcp_inbox_take (self->inbox);
+  self->shut--;
   return kcp_channel_flush (self->callback, until) && kcp_channel_flush (self->request, until);
 }
 
@@ -517,10 +556,4 @@ kcp_link_post (KcpLink        *self,
                GDestroyNotify  destroy)
 {
   kcp_inbox_post (self->inbox, func, data, destroy);
-}
-
-GThread *
-kcp_link_get_thread (KcpLink *self)
-{
-  return g_atomic_pointer_get (&self->thread);
 }

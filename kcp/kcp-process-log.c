@@ -36,6 +36,7 @@ emit (KcpProcess *self,
       const char *extra_key,
       const char *extra)
 {
+  g_autoptr (GObject) observed = g_weak_ref_get (&self->observed);
   char pid[16];
   GLogField fields[] = {
     /* Says that whoever logged has dealt with fatality itself: G_DEBUG=fatal-warnings of the host
@@ -50,8 +51,8 @@ emit (KcpProcess *self,
   };
 
   g_snprintf (pid, sizeof pid, "%d", self->spawned.pid);
-  if (self->observer)
-    self->observer->log (self->observer_data, domain, levels[level].level, message);
+  if (observed)
+    self->observer->log (observed, domain, levels[level].level, message);
   g_log_structured_array (levels[level].level, fields, G_N_ELEMENTS (fields) - (extra ? 0 : 1));
 }
 

@@ -15,16 +15,17 @@ G_BEGIN_DECLS
  *     STARTING ──ready──► READY ──stop──► STOPPING ──reaped──► EXITED
  *         └─────── fails, dies, is killed: from each state ─────────▲
  *
- * Belongs to the thread that runs its context. */
+ * Belongs to the thread that runs its context; ref and unref, the getters and kcp_process_request_…
+ * may be called from any. */
 typedef struct _KcpProcess KcpProcess;
 
-/* Tells the actor; all may be called only while it has set itself as the observer. */
+/* Tells the actor, while there is one. */
 typedef struct
 {
-  void (*state)      (gpointer observer);
-  void (*responsive) (gpointer observer);
-  void (*log)        (gpointer observer, const char *domain, GLogLevelFlags level, const char *message);
-  void (*exited)     (gpointer observer);
+  void (*state)      (GObject *observed);
+  void (*responsive) (GObject *observed);
+  void (*log)        (GObject *observed, const char *domain, GLogLevelFlags level, const char *message);
+  void (*exited)     (GObject *observed);
 } KcpProcessObserver;
 
 typedef void (*KcpProcessStarted) (KcpProcess   *process,
@@ -47,7 +48,7 @@ KcpProcess    *kcp_process_ref          (KcpProcess                *self);
 void           kcp_process_unref        (KcpProcess                *self);
 void           kcp_process_observe      (KcpProcess                *self,
                                          const KcpProcessObserver  *observer,
-                                         gpointer                   data);
+                                         GObject                   *observed);
 
 KcpLink       *kcp_process_get_link     (KcpProcess                *self);
 KcpActorState  kcp_process_get_state    (KcpProcess                *self);
@@ -65,6 +66,13 @@ void           kcp_process_kill         (KcpProcess                *self);
 /* Completes @task with a report when the child is reaped, or with an error when even the last
  * step of the ladder has not ended it in its time. Takes @task. */
 void           kcp_process_await_exit   (KcpProcess                *self,
+                                         GTask                     *task);
+
+/* The three for a child that has been ready, from any thread: at once if that can be, and else
+ * when its context is run, or by who blocks for a call. No user code runs inside of them. */
+void           kcp_process_request_stop (KcpProcess                *self);
+void           kcp_process_request_kill (KcpProcess                *self);
+void           kcp_process_request_exit (KcpProcess                *self,
                                          GTask                     *task);
 
 G_END_DECLS

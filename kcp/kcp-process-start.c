@@ -272,7 +272,7 @@ on_joined (gpointer        owner,
   g_clear_pointer (&self->rendezvous, kcp_rendezvous_free);
 
   set_phase (self, KCP_PHASE_OPENING);
-  send_open (self, frame_limit);
+  send_open (self, terms->frame_limit);
 }
 
 static void
@@ -409,7 +409,8 @@ kcp_process_start (KcpLaunchPlan     *plan,
   KcpProcess *self = g_new0 (KcpProcess, 1);
   GError *error = NULL;
 
-  g_ref_count_init (&self->ref_count);
+  g_atomic_ref_count_init (&self->ref_count);
+  g_weak_ref_init (&self->observed, NULL);
   self->plan = plan;
   self->context = g_main_context_ref (context);
   self->responsive = TRUE;

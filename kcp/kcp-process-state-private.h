@@ -11,7 +11,7 @@
 G_BEGIN_DECLS
 
 /* Inside of a process, shared by its parts: kcp-process.c (life and exit), kcp-process-start.c,
- * kcp-process-stop.c. Nobody else includes it. */
+ * kcp-process-stop.c, kcp-process-thread.c. Nobody else includes it. */
 
 typedef enum
 {
@@ -24,11 +24,11 @@ typedef enum
 
 struct _KcpProcess
 {
-  grefcount ref_count;
+  gatomicrefcount ref_count;
   KcpLaunchPlan *plan;
   GMainContext *context;
   KcpSocketDirectory *directory;   /* held until it is reaped: its watchdog knows the place */
-  KcpActorState state;
+  int state;                       /* atomic: a KcpActorState */
   KcpPhase phase;
 
   KcpSpawned spawned;
@@ -39,7 +39,7 @@ struct _KcpProcess
   KcpRendezvous *rendezvous;
   KcpLink *link;
   KcpManifest *manifest;
-  gboolean responsive;
+  int responsive;                  /* atomic */
   KcpDeadline lost;                /* its sockets have ended: it has until then to end itself */
 
   /* The start, until it has told. */
@@ -55,10 +55,10 @@ struct _KcpProcess
   gboolean killed;                 /* the host has sent it a signal */
   GSource *stop_timer;
   GPtrArray *exit_tasks;           /* of GTask */
-  KcpExitReport *report;
+  KcpExitReport *report;           /* atomic; set once */
 
   const KcpProcessObserver *observer;
-  gpointer observer_data;
+  GWeakRef observed;
 };
 
 void     kcp_process_raise_state   (KcpProcess      *self,

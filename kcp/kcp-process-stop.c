@@ -229,7 +229,7 @@ watch_cancellable (KcpProcess *self,
   *wait = (Wait) { kcp_process_ref (self), g_object_ref (task) };
   source = g_cancellable_source_new (cancellable);
   g_source_set_callback (source, G_SOURCE_FUNC (on_wait_cancelled), wait, free_wait);
-  g_source_attach (source, g_task_get_context (task));
+  g_source_attach (source, self->context);
   /* The source holds the task, so it has to go before the task can. */
   g_task_set_task_data (task, source, end_wait_source);
 }

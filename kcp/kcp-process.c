@@ -19,14 +19,14 @@
 KcpProcess *
 kcp_process_ref (KcpProcess *self)
 {
-  g_ref_count_inc (&self->ref_count);
+  g_atomic_ref_count_inc (&self->ref_count);
   return self;
 }
 
 void
 kcp_process_unref (KcpProcess *self)
 {
-  if (!g_ref_count_dec (&self->ref_count))
+  if (!g_atomic_ref_count_dec (&self->ref_count))
     return;
 
   kcp_process_clear_source (&self->exit_source);
@@ -41,6 +41,7 @@ kcp_process_unref (KcpProcess *self)
   g_clear_pointer (&self->report, kcp_exit_report_unref);
   g_clear_pointer (&self->exit_tasks, g_ptr_array_unref);
   g_clear_pointer (&self->directory, kcp_socket_directory_unref);
+  g_weak_ref_clear (&self->observed);
   g_clear_object (&self->cancellable);
   g_clear_error (&self->start_error);
   g_clear_pointer (&self->plan, kcp_launch_plan_free);
@@ -68,26 +69,55 @@ kcp_process_add_timeout (KcpProcess  *self,
   return source;
 }
 
+/* The handle may be dropped in any thread at any time: it is only told while it can be held. */
 void
 kcp_process_observe (KcpProcess               *self,
                      const KcpProcessObserver *observer,
-                     gpointer                  data)
+                     GObject                  *observed)
 {
   self->observer = observer;
-  self->observer_data = data;
+  g_weak_ref_set (&self->observed, observed);
+}
+
+static void
+tell_state (gpointer data)
+{
+  KcpProcess *self = data;
+  g_autoptr (GObject) observed = g_weak_ref_get (&self->observed);
+
+  if (observed)
+    self->observer->state (observed);
+}
+
+static void
+unref_process (gpointer data)
+{
+  kcp_process_unref (data);
 }
 
 /* Only ever forward: a late event changes nothing. */
+static gboolean
+raise_quietly (KcpProcess    *self,
+               KcpActorState  state)
+{
+  if ((int) state <= self->state)
+    return FALSE;
+
+  g_atomic_int_set (&self->state, (int) state);
+  return TRUE;
+}
+
 void
 kcp_process_raise_state (KcpProcess    *self,
                          KcpActorState  state)
 {
-  if (state <= self->state)
+  if (!raise_quietly (self, state))
     return;
 
-  self->state = state;
-  if (self->observer)
-    self->observer->state (self->observer_data);
+  if (self->link)
+    kcp_link_when_free (self->link, tell_state, kcp_process_ref (self), unref_process);
+  else
+    tell_state (self);
 }
 
 KcpLink *
@@ -99,7 +129,7 @@ kcp_process_get_link (KcpProcess *self)
 KcpActorState
 kcp_process_get_state (KcpProcess *self)
 {
-  return self->state;
+  return (KcpActorState) g_atomic_int_get (&self->state);
 }
 
 int
@@ -123,13 +153,13 @@ kcp_process_get_manifest (KcpProcess *self)
 gboolean
 kcp_process_get_responsive (KcpProcess *self)
 {
-  return self->responsive;
+  return g_atomic_int_get (&self->responsive);
 }
 
 KcpExitReport *
 kcp_process_get_report (KcpProcess *self)
 {
-  return self->report;
+  return g_atomic_pointer_get (&self->report);
 }
 
 /* ---- exit ---- */
@@ -200,18 +230,15 @@ static void
 tell_exited (gpointer data)
 {
   KcpProcess *self = data;
+  g_autoptr (GObject) observed = NULL;
 
-  kcp_process_raise_state (self, KCP_ACTOR_EXITED);
+  if (raise_quietly (self, KCP_ACTOR_EXITED))
+    tell_state (self);
   /* The signal first: one who waits for the stop may hold the last reference on the actor. */
-  if (self->observer)
-    self->observer->exited (self->observer_data);
+  observed = g_weak_ref_get (&self->observed);
+  if (observed)
+    self->observer->exited (observed);
   kcp_process_finish_stop (self);
-}
-
-static void
-unref_process (gpointer data)
-{
-  kcp_process_unref (data);
 }
 
 static void
@@ -246,7 +273,7 @@ take_exit (KcpProcess *self)
   /* Who has left the group may hold the pipes for ever, and is no part of this child any more. */
   kcp_output_close (self->out);
   kcp_output_close (self->err);
-  self->report = make_report (self, &status);
+  g_atomic_pointer_set (&self->report, make_report (self, &status));
   KCP_DEBUG (KCP_DEBUG_CHILD, "%s", kcp_exit_report_get_summary (self->report));
 
   g_clear_pointer (&self->rendezvous, kcp_rendezvous_free);
@@ -418,10 +445,11 @@ on_responsive (gpointer owner,
                gboolean responsive)
 {
   KcpProcess *self = owner;
+  g_autoptr (GObject) observed = g_weak_ref_get (&self->observed);
 
-  self->responsive = responsive;
-  if (self->observer)
-    self->observer->responsive (self->observer_data);
+  g_atomic_int_set (&self->responsive, responsive);
+  if (observed)
+    self->observer->responsive (observed);
 }
 
 const KcpLinkOps kcp_process_link_ops = {

@@ -7,16 +7,16 @@
  * KcpStream:
  *
  * A streamed reply: items in the order in which they were sent, then an end with a result of its
- * own, or an error. Take them one by one with kcp_stream_next_async() or kcp_stream_next().
- * Dropping a stream that is not done cancels the call, and the handler is told.
+ * own, or an error. Take them one by one with kcp_stream_next_async() or kcp_stream_next(), from the
+ * thread that has asked for it, or from another if it is used by one at a time. Dropping a stream
+ * that is not done cancels the call, and the handler is told.
  */
 struct _KcpStream
 {
   GObject parent_instance;
 
   KcpCall *call;
-  GTask *waiter;             /* the one kcp_stream_next_async() under way */
-  GSource *waiter_cancel;
+  int closed;                /* atomic: before it was done */
 
   KcpStreamWait wait;
   gpointer owner;
@@ -25,29 +25,14 @@ struct _KcpStream
 
 G_DEFINE_FINAL_TYPE (KcpStream, kcp_stream, G_TYPE_OBJECT)
 
-/* The waiter is let go first: it may start the next wait. */
-static GTask *
-steal_waiter (KcpStream *self)
-{
-  if (self->waiter_cancel)
-    {
-      g_source_destroy (self->waiter_cancel);
-      g_clear_pointer (&self->waiter_cancel, g_source_unref);
-    }
-
-  return g_steal_pointer (&self->waiter);
-}
-
+/* No kcp_stream_next_async() is under way: that would hold a reference. */
 static void
 kcp_stream_dispose (GObject *object)
 {
   KcpStream *self = KCP_STREAM (object);
 
   if (self->call)
-    {
-      kcp_call_set_notify (self->call, NULL, NULL);
-      kcp_stream_close (self);
-    }
+    kcp_stream_close (self);
   g_clear_object (&self->call);
   if (self->release)
     self->release (self->owner);
@@ -67,22 +52,57 @@ kcp_stream_init (KcpStream *self)
 {
 }
 
+/* ---- waiting in a main loop ---- */
+
+/* What goes with the task of one kcp_stream_next_async(). */
+typedef struct
+{
+  GAsyncReadyCallback callback;
+  GSource *cancel;           /* NULL: it cannot be cancelled */
+} Next;
+
+static void
+free_next (gpointer data)
+{
+  Next *next = data;
+
+  g_clear_pointer (&next->cancel, g_source_unref);
+  g_free (next);
+}
+
+/* The waiter is let go first: it may start the next wait. */
+static GTask *
+steal_task (KcpCall *call,
+            GTask   *wanted)
+{
+  GTask *task = kcp_call_steal_task (call, wanted);
+  Next *next = task ? g_task_get_task_data (task) : NULL;
+
+  if (next && next->cancel)
+    g_source_destroy (next->cancel);
+  return task;
+}
+
+static gboolean
+was_closed (KcpStream  *self,
+            GError    **error)
+{
+  if (!g_atomic_int_get (&self->closed))
+    return FALSE;
+
+  g_set_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED, "stream “%s” was closed", self->call->path);
+  return TRUE;
+}
+
 /* What there is to give: TRUE with an item, the end (NULL) or an error. */
 static gboolean
 take (KcpStream   *self,
+      GTask       *task,
       KcpMessage **item,
       GError     **error)
 {
-  *item = kcp_call_pop_item (self->call);
-  if (*item)
-    return TRUE;
-
-  if (!self->call->done)
-    return FALSE;
-
-  if (self->call->error)
-    g_propagate_error (error, g_error_copy (self->call->error));
-  return TRUE;
+  *item = NULL;
+  return was_closed (self, error) || kcp_call_take_next (self->call, task, item, error);
 }
 
 static void
@@ -96,20 +116,17 @@ return_to (GTask      *task,
     g_task_return_pointer (task, item, (GDestroyNotify) kcp_message_unref);
 }
 
+/* At home. The task completes in its own context. */
 static void
 pump (KcpCall  *call,
       gpointer  data)
 {
-  KcpStream *self = data;
+  g_autoptr (GTask) task = kcp_call_has_next (call) ? steal_task (call, NULL) : NULL;
   KcpMessage *item;
   GError *error = NULL;
 
-  if (self->waiter && take (self, &item, &error))
-    {
-      g_autoptr (GTask) task = steal_waiter (self);
-
-      return_to (task, item, error);
-    }
+  if (task && take (KCP_STREAM (g_task_get_source_object (task)), NULL, &item, &error))
+    return_to (task, item, error);
 }
 
 KcpStream *
@@ -124,18 +141,51 @@ kcp_stream_new (KcpCall        *call,
   self->wait = wait;
   self->owner = owner;
   self->release = release;
-  kcp_call_set_notify (call, pump, self);
+  kcp_call_set_notify (call, pump, NULL);
   return self;
+}
+
+typedef struct
+{
+  KcpCall *call;
+  GTask *task;
+} Watch;
+
+static void
+free_watch (gpointer data)
+{
+  Watch *watch = data;
+
+  g_object_unref (watch->call);
+  g_object_unref (watch->task);
+  g_free (watch);
 }
 
 static gboolean
 on_wait_cancelled (GCancellable *cancellable,
                    gpointer      data)
 {
-  g_autoptr (GTask) task = steal_waiter (KCP_STREAM (data));
+  Watch *watch = data;
+  g_autoptr (GTask) task = steal_task (watch->call, watch->task);
 
-  g_task_return_new_error (task, G_IO_ERROR, G_IO_ERROR_CANCELLED, "waiting for the next item was cancelled");
+  if (task)
+    g_task_return_new_error (task, G_IO_ERROR, G_IO_ERROR_CANCELLED, "waiting for the next item was cancelled");
   return G_SOURCE_REMOVE;
+}
+
+/* Source and task hold each other until one of them ends. */
+static void
+watch_cancellable (KcpStream    *self,
+                   GTask        *task,
+                   GCancellable *cancellable)
+{
+  Next *next = g_task_get_task_data (task);
+  Watch *watch = g_new (Watch, 1);
+
+  *watch = (Watch) { g_object_ref (self->call), g_object_ref (task) };
+  next->cancel = g_cancellable_source_new (cancellable);
+  g_source_set_callback (next->cancel, G_SOURCE_FUNC (on_wait_cancelled), watch, free_watch);
+  g_source_attach (next->cancel, g_task_get_context (task));
 }
 
 /* What the user does with an item is still inside of the call for which the stream was asked. */
@@ -145,10 +195,10 @@ on_next_done (GObject      *source,
               gpointer      user_data)
 {
   g_autoptr (KcpCall) call = g_object_ref (KCP_STREAM (source)->call);
-  const GAsyncReadyCallback *callback = g_task_get_task_data (G_TASK (result));
+  const Next *next = g_task_get_task_data (G_TASK (result));
   KcpInvocation *previous = kcp_current_enter (call->outer);
 
-  (*callback) (source, result, user_data);
+  next->callback (source, result, user_data);
   kcp_current_leave (previous);
 }
 
@@ -168,33 +218,42 @@ kcp_stream_next_async (KcpStream           *self,
                        gpointer             user_data)
 {
   g_autoptr (GTask) task = NULL;
+  Next *next;
   KcpMessage *item;
   GError *error = NULL;
 
   g_return_if_fail (KCP_IS_STREAM (self));
 
+  next = g_new0 (Next, 1);
+  next->callback = callback;
   task = g_task_new (self, cancellable, callback ? on_next_done : NULL, user_data);
   g_task_set_source_tag (task, kcp_stream_next_async);
-  g_task_set_task_data (task, g_memdup2 (&callback, sizeof callback), g_free);
+  g_task_set_task_data (task, next, free_next);
   g_task_set_check_cancellable (task, FALSE);
 
-  if (self->waiter)
-    g_task_return_new_error (task, G_IO_ERROR, G_IO_ERROR_PENDING, "the stream is being waited for already");
-  else if (cancellable && g_cancellable_is_cancelled (cancellable))
-    g_task_return_new_error (task, G_IO_ERROR, G_IO_ERROR_CANCELLED,
-                             "waiting for the next item was cancelled");
-  else if (take (self, &item, &error))
-    return_to (task, item, error);
-  else
+  if (kcp_call_has_task (self->call))
     {
-      if (cancellable)
-        {
-          self->waiter_cancel = g_cancellable_source_new (cancellable);
-          g_source_set_callback (self->waiter_cancel, G_SOURCE_FUNC (on_wait_cancelled), self, NULL);
-          g_source_attach (self->waiter_cancel, g_task_get_context (task));
-        }
-      self->waiter = g_steal_pointer (&task);
+      g_task_return_new_error (task, G_IO_ERROR, G_IO_ERROR_PENDING, "the stream is being waited for already");
+      return;
     }
+  if (cancellable && g_cancellable_is_cancelled (cancellable))
+    {
+      g_task_return_new_error (task, G_IO_ERROR, G_IO_ERROR_CANCELLED,
+                               "waiting for the next item was cancelled");
+      return;
+    }
+
+  if (!take (self, NULL, &item, &error))
+    {
+      /* Before the task is known: whoever has an item for it ends the watch. */
+      if (cancellable)
+        watch_cancellable (self, task, cancellable);
+      if (!take (self, task, &item, &error))
+        return;
+      if (next->cancel)
+        g_source_destroy (next->cancel);
+    }
+  return_to (task, item, error);
 }
 
 /**
@@ -216,19 +275,6 @@ kcp_stream_next_finish (KcpStream     *self,
   return g_task_propagate_pointer (G_TASK (result), error);
 }
 
-static void
-look_again (gpointer data)
-{
-  /* That the wait has woken up is all: it looks at the cancellable itself. */
-}
-
-static void
-on_blocking_cancelled (GCancellable *cancellable,
-                       KcpInbox     *inbox)
-{
-  kcp_inbox_post (inbox, look_again, NULL, NULL);
-}
-
 /**
  * kcp_stream_next:
  * @self: a stream
@@ -248,19 +294,15 @@ kcp_stream_next (KcpStream     *self,
 {
   g_autoptr (KcpStream) keep = NULL;
   KcpMessage *item = NULL;
-  gulong handler = 0;
+  KcpCallWait wait;
 
   g_return_val_if_fail (KCP_IS_STREAM (self), NULL);
 
   keep = g_object_ref (self);
-  if (cancellable)
-    handler = g_cancellable_connect (cancellable, G_CALLBACK (on_blocking_cancelled),
-                                     kcp_inbox_ref (self->call->inbox), (GDestroyNotify) kcp_inbox_unref);
-
-  while (!g_cancellable_set_error_if_cancelled (cancellable, error) && !take (self, &item, error))
+  kcp_call_begin_wait (self->call, &wait, cancellable);
+  while (!g_cancellable_set_error_if_cancelled (cancellable, error) && !take (self, NULL, &item, error))
     self->wait (self->owner, self->call);
-
-  g_cancellable_disconnect (cancellable, handler);
+  kcp_call_end_wait (self->call, &wait);
   return item;
 }
 
@@ -276,7 +318,7 @@ kcp_stream_get_result (KcpStream *self)
 {
   g_return_val_if_fail (KCP_IS_STREAM (self), NULL);
 
-  return self->call->result;
+  return g_atomic_int_get (&self->call->done) ? self->call->result : NULL;
 }
 
 /**
@@ -290,7 +332,15 @@ kcp_stream_is_done (KcpStream *self)
 {
   g_return_val_if_fail (KCP_IS_STREAM (self), TRUE);
 
-  return self->call->done;
+  return g_atomic_int_get (&self->call->done) || g_atomic_int_get (&self->closed);
+}
+
+static void
+abandon (gpointer data)
+{
+  KcpCall *call = data;
+
+  kcp_call_abandon (call, g_error_new (G_IO_ERROR, G_IO_ERROR_CANCELLED, "stream “%s” was closed", call->path));
 }
 
 /**
@@ -305,8 +355,10 @@ kcp_stream_close (KcpStream *self)
 {
   g_return_if_fail (KCP_IS_STREAM (self));
 
-  if (!self->call->done)
-    kcp_call_abandon (self->call, g_error_new (G_IO_ERROR, G_IO_ERROR_CANCELLED,
-                                               "stream “%s” was closed", self->call->path));
-  g_queue_clear_full (&self->call->items, (GDestroyNotify) kcp_message_unref);
+  if (!g_atomic_int_get (&self->call->done))
+    {
+      g_atomic_int_set (&self->closed, TRUE);
+      kcp_inbox_run (self->call->inbox, abandon, g_object_ref (self->call), g_object_unref);
+    }
+  kcp_call_drop_items (self->call);
 }

@@ -141,7 +141,7 @@ write_log (GLogLevelFlags   level,
   if (link == NULL || g_private_get (&busy))
     return G_LOG_WRITER_HANDLED;
 
-  if (g_thread_self () == kcp_link_get_thread (link))
+  if (kcp_link_at_home (link))
     {
       if (kcp_link_is_backed_up (link))
         g_atomic_int_inc (&dropped);
