@@ -482,6 +482,13 @@ raw_expect_none (RawPair       *pair,
 
 /* ---- answers ---- */
 
+static void
+reset (Answer *answer)
+{
+  g_clear_pointer (&answer->message, kcp_message_unref);
+  g_clear_error (&answer->error);
+}
+
 void
 take_answer (GObject      *source,
              GAsyncResult *result,
@@ -490,16 +497,18 @@ take_answer (GObject      *source,
   Answer *answer = data;
 
   answer->count++;
-  answer_clear (answer);
+  reset (answer);
   answer->message = kcp_link_ask_finish (result, &answer->error);
   g_assert_true ((answer->message == NULL) == (answer->error != NULL));
+  if (answer->cleared)
+    reset (answer);
 }
 
 void
 answer_clear (Answer *answer)
 {
-  g_clear_pointer (&answer->message, kcp_message_unref);
-  g_clear_error (&answer->error);
+  reset (answer);
+  answer->cleared = TRUE;
 }
 
 void

@@ -162,6 +162,7 @@ typedef struct
   guint count;               /* how often the callback was called */
   KcpMessage *message;
   GError *error;
+  gboolean cleared;          /* the test is over; links that go after it still end its calls */
 } Answer;
 
 void     take_answer     (GObject            *source,

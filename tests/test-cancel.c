@@ -185,8 +185,12 @@ test_crossing (void)
     }
 
   g_test_message ("%u answered, %u cancelled", answered, cancelled);
-  g_assert_cmpuint (answered, >=, 30);
-  g_assert_cmpuint (cancelled, >=, 60);
+  /* Under valgrind one thread runs at a time, and few meet. */
+  if (g_getenv ("KCP_TEST_VALGRIND") == NULL)
+    {
+      g_assert_cmpuint (answered, >=, 30);
+      g_assert_cmpuint (cancelled, >=, 60);
+    }
   g_assert_cmpuint (kcp_actor_get_in_flight (actor), ==, 0);
   kcp_test_assert_serves (actor);
   kcp_test_end (actor);

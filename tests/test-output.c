@@ -88,7 +88,8 @@ test_flood (void)
   g_assert_no_error (call->error);
   g_test_message ("%d KiB more after %" G_GINT64_FORMAT " bytes", resident () - before, size);
 #ifndef __SANITIZE_ADDRESS__   /* which keeps what was freed */
-  g_assert_cmpint (resident () - before, <, 32 * 1024);
+  if (g_getenv ("KCP_TEST_VALGRIND") == NULL)   /* nor does it give it back */
+    g_assert_cmpint (resident () - before, <, 32 * 1024);
 #endif
 
   report = kcp_test_stop (actor);
