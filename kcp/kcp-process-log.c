@@ -38,14 +38,14 @@ emit (KcpProcess *self,
 {
   char pid[16];
   GLogField fields[] = {
+    /* Says that whoever logged has dealt with fatality itself: G_DEBUG=fatal-warnings of the host
+     * is about the host's own warnings. GLib looks for it in the first place only. */
+    { "GLIB_OLD_LOG_API", "1", -1 },
     { "PRIORITY", levels[level].priority, -1 },
     { "GLIB_DOMAIN", domain, -1 },
     { "MESSAGE", message, -1 },
     { "KCP_PLUGIN", self->plan->name, -1 },
     { "KCP_PID", pid, -1 },
-    /* Says that whoever logged has dealt with fatality itself: G_DEBUG=fatal-warnings of the host
-     * is about the host's own warnings. */
-    { "GLIB_OLD_LOG_API", "1", -1 },
     { extra_key, extra, -1 },
   };
 
