@@ -4,6 +4,7 @@
 #include "kcp-deadlines-private.h"
 #include "kcp-inbox-private.h"
 #include "kcp-message.h"
+#include "kcp-trace-context.h"
 #include "kcp-window-private.h"
 
 G_BEGIN_DECLS
@@ -14,7 +15,10 @@ G_BEGIN_DECLS
  *
  * It is done exactly once, whatever meets: the first to come decides, the rest find it done.
  * It is the #GAsyncResult of an ask, and what stands behind a #KcpStream. It belongs to the
- * thread of its link; only its cancellable may be triggered from elsewhere. */
+ * thread of its link; only its cancellable may be triggered from elsewhere.
+ *
+ * Before it is sent, and after a link has ended that gave it back, it may be in other hands than a
+ * link's: kcp_call_move(). */
 
 #define KCP_TYPE_CALL (kcp_call_get_type ())
 G_DECLARE_FINAL_TYPE (KcpCall, kcp_call, KCP, CALL, GObject)
@@ -27,6 +31,8 @@ typedef struct
   void (*credit)  (gpointer owner, KcpCall *call, guint items, gsize bytes);
   /* There is something for the user: arrange for kcp_call_notify(), now or when user code may run. */
   void (*deliver) (gpointer owner, KcpCall *call);
+  /* Blocks until something has happened that may concern the call. */
+  void (*wait)    (gpointer owner, KcpCall *call);
 } KcpCallOps;
 
 /* Tells the user of a call that there are items, or that it is done. */
@@ -42,9 +48,12 @@ struct _KcpCall
   KcpInbox *inbox;          /* by which a cancellation in another thread comes home */
 
   guint64 id;               /* 0 until it is sent */
-  GList *mail;              /* its place in the mailbox; NULL: it does not wait there */
+  GList *mail;              /* its place in the queue of its owner; NULL: it does not wait */
   guint64 parent;           /* the invocation inside which it was made; 0 for none */
   char *path;
+  KcpMessage *message;      /* kept where it may be sent once more; else NULL, as is @trace */
+  KcpTraceContext *trace;
+  gboolean sent_again;      /* that was done */
   KcpDeadline deadline;
   GCancellable *cancellable;
   gulong cancel_handler;
@@ -80,6 +89,11 @@ void        kcp_call_set_notify   (KcpCall              *self,
                                    gpointer              data);
 gboolean    kcp_call_watch        (KcpCall              *self,
                                    GCancellable         *cancellable);
+/* Into other hands of the same thread. Whoever had it has taken it out of its tables. */
+void        kcp_call_move         (KcpCall              *self,
+                                   const KcpCallOps     *ops,
+                                   gpointer              owner,
+                                   KcpInbox             *inbox);
 
 /* Takes @item. FALSE: the callee has gone beyond the window. */
 gboolean    kcp_call_take_item    (KcpCall              *self,

@@ -46,12 +46,21 @@ unwatch (KcpCall *self)
   g_clear_object (&self->cancellable);
 }
 
+/* What was kept to send it once more. */
+static void
+forget_message (KcpCall *self)
+{
+  g_clear_pointer (&self->message, kcp_message_unref);
+  g_clear_pointer (&self->trace, kcp_trace_context_unref);
+}
+
 static void
 kcp_call_finalize (GObject *object)
 {
   KcpCall *self = KCP_CALL (object);
 
   unwatch (self);
+  forget_message (self);
   g_queue_clear_full (&self->items, (GDestroyNotify) kcp_message_unref);
   g_clear_pointer (&self->result, kcp_message_unref);
   g_clear_error (&self->error);
@@ -130,19 +139,42 @@ cancel_at_home (gpointer data)
                                        "call “%s” was cancelled", self->path));
 }
 
+/* What the thread that cancels may look at: the call itself may be changing hands meanwhile. */
+typedef struct
+{
+  KcpCall *call;
+  KcpInbox *inbox;
+} Watch;
+
 /* Runs in the thread that cancels, which may hold any lock: it only posts. */
 static void
 on_cancelled (GCancellable *cancellable,
-              KcpCall      *self)
+              Watch        *watch)
 {
-  kcp_inbox_post (self->inbox, cancel_at_home, g_object_ref (self), g_object_unref);
+  kcp_inbox_post (watch->inbox, cancel_at_home, g_object_ref (watch->call), g_object_unref);
 }
 
 static void
-unref_closure (gpointer  data,
-               GClosure *closure)
+free_watch (gpointer  data,
+            GClosure *closure)
 {
-  g_object_unref (data);
+  Watch *watch = data;
+
+  g_object_unref (watch->call);
+  kcp_inbox_unref (watch->inbox);
+  g_free (watch);
+}
+
+static void
+watch_cancellable (KcpCall      *self,
+                   GCancellable *cancellable)
+{
+  Watch *watch = g_new (Watch, 1);
+
+  *watch = (Watch) { g_object_ref (self), kcp_inbox_ref (self->inbox) };
+  self->cancellable = g_object_ref (cancellable);
+  self->cancel_handler = g_signal_connect_data (cancellable, "cancelled", G_CALLBACK (on_cancelled),
+                                                watch, free_watch, 0);
 }
 
 /* FALSE: it is cancelled already. */
@@ -155,10 +187,33 @@ kcp_call_watch (KcpCall      *self,
   if (g_cancellable_is_cancelled (cancellable))
     return FALSE;
 
-  self->cancellable = g_object_ref (cancellable);
-  self->cancel_handler = g_signal_connect_data (cancellable, "cancelled", G_CALLBACK (on_cancelled),
-                                                g_object_ref (self), unref_closure, 0);
+  watch_cancellable (self, cancellable);
   return TRUE;
+}
+
+void
+kcp_call_move (KcpCall          *self,
+               const KcpCallOps *ops,
+               gpointer          owner,
+               KcpInbox         *inbox)
+{
+  g_autoptr (GCancellable) cancellable = self->cancellable ? g_object_ref (self->cancellable) : NULL;
+
+  g_return_if_fail (!self->done);
+
+  unwatch (self);
+  kcp_inbox_ref (inbox);
+  kcp_inbox_unref (self->inbox);
+  self->ops = ops;
+  self->owner = owner;
+  self->inbox = inbox;
+  if (cancellable == NULL)
+    return;
+
+  /* A cancellation that came in between went to an inbox that may be closed by now. */
+  watch_cancellable (self, cancellable);
+  if (g_cancellable_is_cancelled (cancellable))
+    kcp_inbox_post (inbox, cancel_at_home, g_object_ref (self), g_object_unref);
 }
 
 static void
@@ -194,6 +249,7 @@ complete (KcpCall    *self,
   self->error = error;
   self->owner = NULL;
   unwatch (self);
+  forget_message (self);
   self->ops->closed (owner, self, cancel);
   deliver (self, owner);
   g_object_unref (self);

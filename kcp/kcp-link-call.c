@@ -50,6 +50,7 @@ const KcpCallOps kcp_link_call_ops = {
   .closed = on_call_closed,
   .credit = on_call_credit,
   .deliver = on_call_deliver,
+  .wait = kcp_link_wait_round,
 };
 
 /* ---- making calls ---- */
@@ -84,20 +85,8 @@ find_deadline (KcpLink       *self,
   return own == 0 || (outer > 0 && outer < own) ? outer : own;
 }
 
-static KcpTraceContext *
-find_trace (KcpMessage *message)
-{
-  KcpTraceContext *own = kcp_message_get_trace_context (message);
-  KcpInvocation *current = kcp_current_get ();
-
-  if (own)
-    return kcp_trace_context_ref (own);
-
-  return kcp_trace_context_new_child (current ? kcp_invocation_get_trace_context (current) : NULL);
-}
-
-static gboolean
-check_open (KcpLink  *self,
+gboolean
+kcp_link_check_open (KcpLink  *self,
             GError  **error)
 {
   if (self->refusal)
@@ -116,6 +105,38 @@ check_open (KcpLink  *self,
   return TRUE;
 }
 
+/* Now, or when its turn comes. With @admitted it may wait however many do already. */
+gboolean
+kcp_link_put_call (KcpLink          *self,
+                   KcpCall          *call,
+                   KcpMessage       *message,
+                   KcpTraceContext  *trace,
+                   guint64           parent,
+                   gint64            deadline,
+                   gboolean          admitted,
+                   GError          **error)
+{
+  if (call)
+    {
+      call->parent = parent;
+      call->deadline.at = deadline;
+      kcp_link_keep_message (self, call, message, trace);
+    }
+  if (kcp_link_must_wait (self, parent))
+    {
+      if (!kcp_link_mailbox_put (self, call, message, trace, deadline, admitted, error))
+        return FALSE;
+    }
+  else if (!kcp_channel_send_call (self->out, call, message, trace, parent, deadline, error))
+    return FALSE;
+
+  if (call && deadline > 0)
+    kcp_link_add_deadline (self, &call->deadline);
+  if (call)
+    kcp_link_clock_call (self);
+  return TRUE;
+}
+
 static gboolean
 send_call (KcpLink       *self,
            KcpCall       *call,
@@ -126,33 +147,16 @@ send_call (KcpLink       *self,
 {
   KcpInvocation *parent = find_parent (self);
   gint64 deadline = find_deadline (self, message, parent, stream);
-  guint64 parent_id = parent ? kcp_invocation_get_id (parent) : 0;
   g_autoptr (KcpTraceContext) trace = NULL;
 
-  if (!check_open (self, error))
+  if (!kcp_link_check_open (self, error))
     return FALSE;
   if (call && !kcp_call_watch (call, cancellable))
     return !g_cancellable_set_error_if_cancelled (cancellable, error);
 
-  trace = find_trace (message);
-  if (call)
-    {
-      call->parent = parent_id;
-      call->deadline.at = deadline;
-    }
-  if (kcp_link_must_wait (self, parent_id))
-    {
-      if (!kcp_link_mailbox_put (self, call, message, trace, deadline, error))
-        return FALSE;
-    }
-  else if (!kcp_channel_send_call (self->out, call, message, trace, parent_id, deadline, error))
-    return FALSE;
-
-  if (call && deadline > 0)
-    kcp_link_add_deadline (self, &call->deadline);
-  if (call)
-    kcp_link_clock_call (self);
-  return TRUE;
+  trace = kcp_current_find_trace (message);
+  return kcp_link_put_call (self, call, message, trace, parent ? kcp_invocation_get_id (parent) : 0, deadline,
+                            kcp_message_get_wait_for_room (message), error);
 }
 
 /* Sends it, or lets it fail in a later turn: user code never runs inside the call that asks. */
@@ -174,15 +178,22 @@ start_call (KcpLink      *self,
   self->shut--;
 }
 
+/* The window that this side gives it. */
+void
+kcp_link_open_window (KcpLink *self,
+                      KcpCall *call)
+{
+  call->credit = self->terms.credit;
+  call->window = (KcpWindow) { .max_items = self->terms.our_items, .max_bytes = self->terms.our_bytes };
+}
+
 static KcpCall *
 new_call (KcpLink    *self,
           KcpMessage *message)
 {
   KcpCall *call = kcp_call_new (&kcp_link_call_ops, self, self->inbox, kcp_message_get_path (message));
 
-  call->credit = self->terms.credit;
-  call->window.max_items = self->terms.our_items;
-  call->window.max_bytes = self->terms.our_bytes;
+  kcp_link_open_window (self, call);
   return call;
 }
 
@@ -291,9 +302,9 @@ wait_for_something (KcpLink *self)
 
 /* One round: takes in what is there, or sleeps until something is. Only for @call and what
  * descends from it does user code run; the rest waits until the thread is free again. */
-static void
-wait_round (gpointer  owner,
-            KcpCall  *call)
+void
+kcp_link_wait_round (gpointer  owner,
+                     KcpCall  *call)
 {
   g_autoptr (KcpLink) self = kcp_link_ref (owner);
   KcpCall *gate = self->gate;
@@ -334,7 +345,7 @@ kcp_link_ask (KcpLink       *self,
 
   start_call (self, call, message, cancellable, FALSE);
   while (!call->done)
-    wait_round (self, call);
+    kcp_link_wait_round (self, call);
 
   return kcp_call_finish (call, error);
 }
@@ -345,8 +356,7 @@ kcp_link_ask_stream (KcpLink      *self,
                      GCancellable *cancellable)
 {
   KcpCall *call = new_call (self, message);
-  KcpStream *stream = kcp_stream_new (call, wait_round, kcp_link_ref (self),
-                                      (GDestroyNotify) kcp_link_unref);
+  KcpStream *stream = kcp_stream_new (call);
 
   start_call (self, call, message, cancellable, TRUE);
   return stream;

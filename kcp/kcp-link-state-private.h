@@ -7,7 +7,8 @@ G_BEGIN_DECLS
 
 /* Inside of a link, shared by its halves: kcp-link.c (life, order, what comes in),
  * kcp-link-call.c (calls and blocking waits), kcp-link-invoke.c (calls of the other side),
- * kcp-link-clock.c (deadlines and pings), kcp-link-mailbox.c (calls that wait). Nobody else includes it. */
+ * kcp-link-clock.c (deadlines and pings), kcp-link-mailbox.c (calls that wait),
+ * kcp-link-move.c (calls that change hands). Nobody else includes it. */
 
 /* Calls inside calls, both directions counted. */
 #define KCP_LINK_MAX_DEPTH 32
@@ -48,6 +49,9 @@ struct _KcpLink
   GQueue mailbox;               /* of Mail, see kcp-link-mailbox.c */
   gsize mailbox_bytes;
   gboolean pumping;
+
+  KcpLinkTakeBack take_back;    /* NULL: nobody does */
+  gpointer take_back_data;
 
   KcpInbox *inbox;
   GSource *inbox_source;
@@ -97,6 +101,36 @@ guint    kcp_link_depth      (KcpLink        *self,
                               KcpCall        *ancestor,
                               gboolean       *descends);
 
+gboolean kcp_link_check_open  (KcpLink          *self,
+                               GError          **error);
+gboolean kcp_link_put_call    (KcpLink          *self,
+                               KcpCall          *call,
+                               KcpMessage       *message,
+                               KcpTraceContext  *trace,
+                               guint64           parent,
+                               gint64            deadline,
+                               gboolean          admitted,
+                               GError          **error);
+void     kcp_link_open_window (KcpLink          *self,
+                               KcpCall          *call);
+void     kcp_link_wait_round  (gpointer          owner,
+                               KcpCall          *call);
+
+gboolean kcp_link_can_give_back (KcpLink        *self,
+                                 KcpCall        *call);
+void     kcp_link_give_back   (KcpLink          *self,
+                               KcpCall          *call,
+                               KcpMessage       *message,
+                               KcpTraceContext  *trace,
+                               const GError     *reason);
+void     kcp_link_keep_message (KcpLink         *self,
+                                KcpCall         *call,
+                                KcpMessage      *message,
+                                KcpTraceContext *trace);
+/* Before calls are failed with @reason. */
+void     kcp_link_give_all_back (KcpLink        *self,
+                                 const GError   *reason);
+
 gboolean kcp_link_must_wait   (KcpLink          *self,
                                guint64           parent);
 gboolean kcp_link_mailbox_put (KcpLink          *self,
@@ -104,7 +138,10 @@ gboolean kcp_link_mailbox_put (KcpLink          *self,
                                KcpMessage       *message,
                                KcpTraceContext  *trace,
                                gint64            deadline_at,
+                               gboolean          admitted,
                                GError          **error);
+void     kcp_link_mailbox_give_back (KcpLink    *self,
+                                     const GError *reason);
 void     kcp_link_mailbox_remove (KcpLink       *self,
                                   KcpCall       *call);
 void     kcp_link_mailbox_pump (KcpLink         *self);

@@ -15,10 +15,6 @@ struct _KcpStream
   KcpCall *call;
   GTask *waiter;             /* the one kcp_stream_next_async() under way */
   GSource *waiter_cancel;
-
-  KcpStreamWait wait;
-  gpointer owner;
-  GDestroyNotify release;
 };
 
 G_DEFINE_FINAL_TYPE (KcpStream, kcp_stream, G_TYPE_OBJECT)
@@ -47,9 +43,6 @@ kcp_stream_dispose (GObject *object)
       kcp_stream_close (self);
     }
   g_clear_object (&self->call);
-  if (self->release)
-    self->release (self->owner);
-  self->release = NULL;
 
   G_OBJECT_CLASS (kcp_stream_parent_class)->dispose (object);
 }
@@ -111,17 +104,11 @@ pump (KcpCall  *call,
 }
 
 KcpStream *
-kcp_stream_new (KcpCall        *call,
-                KcpStreamWait   wait,
-                gpointer        owner,
-                GDestroyNotify  release)
+kcp_stream_new (KcpCall *call)
 {
   KcpStream *self = g_object_new (KCP_TYPE_STREAM, NULL);
 
   self->call = call;
-  self->wait = wait;
-  self->owner = owner;
-  self->release = release;
   kcp_call_set_notify (call, pump, self);
   return self;
 }
@@ -241,7 +228,7 @@ kcp_stream_next (KcpStream     *self,
                                      kcp_inbox_ref (self->call->inbox), (GDestroyNotify) kcp_inbox_unref);
 
   while (!g_cancellable_set_error_if_cancelled (cancellable, error) && !take (self, &item, error))
-    self->wait (self->owner, self->call);
+    self->call->ops->wait (self->call->owner, self->call);
 
   g_cancellable_disconnect (cancellable, handler);
   return item;
