@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "kcp-launcher.h"
+#include "kcp-launcher-private.h"
 
 #include "kcp-actor-private.h"
-#include "kcp-launch-plan-private.h"
-#include "kcp-process-private.h"
 
 struct _KcpLauncher
 {
@@ -404,6 +402,24 @@ kcp_launcher_set_stop_timeouts (KcpLauncher *self,
 
 /* ---- spawning ---- */
 
+const KcpLaunchSettings *
+kcp_launcher_get_settings (KcpLauncher *self)
+{
+  return &self->settings;
+}
+
+KcpProcess *
+kcp_launcher_get_failed_process (GAsyncResult *result)
+{
+  return g_task_get_task_data (G_TASK (result));
+}
+
+static void
+free_process (gpointer data)
+{
+  kcp_process_unref (data);
+}
+
 static void
 on_phase (KcpProcess *process,
           KcpPhase    phase,
@@ -421,6 +437,8 @@ on_started (KcpProcess   *process,
 {
   g_autoptr (GTask) task = data;
 
+  if (error && kcp_process_get_pid (process) > 0)
+    g_task_set_task_data (task, kcp_process_ref (process), free_process);
   if (error)
     g_task_return_error (task, g_error_copy (error));
   else
