@@ -7,6 +7,8 @@
 G_BEGIN_DECLS
 
 /* The handle on a process that is ready. */
-KcpActor *kcp_actor_new (KcpProcess *process);
+KcpActor   *kcp_actor_new         (KcpProcess *process);
+KcpProcess *kcp_actor_get_process (KcpActor   *self);
+KcpLink    *kcp_actor_get_link    (KcpActor   *self);
 
 G_END_DECLS

@@ -230,6 +230,18 @@ kcp_actor_new (KcpProcess *process)
   return self;
 }
 
+KcpProcess *
+kcp_actor_get_process (KcpActor *self)
+{
+  return self->process;
+}
+
+KcpLink *
+kcp_actor_get_link (KcpActor *self)
+{
+  return kcp_process_get_link (self->process);
+}
+
 /* ---- calls ---- */
 
 /**

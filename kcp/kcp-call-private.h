@@ -5,6 +5,7 @@
 #include "kcp-inbox-private.h"
 #include "kcp-invocation-private.h"
 #include "kcp-message.h"
+#include "kcp-trace-context.h"
 #include "kcp-window-private.h"
 
 G_BEGIN_DECLS
@@ -16,7 +17,11 @@ G_BEGIN_DECLS
  * It is done exactly once, whatever meets: the first to come decides, the rest find it done.
  * It is the #GAsyncResult of an ask, and what stands behind a #KcpStream. It belongs to the
  * thread of its link, from when it is handed to that until it is done. Where @shared, who asked
- * may look meanwhile whether it is done, take items, and wait: what that needs is under the lock. */
+ * may look meanwhile whether it is done, take items, and wait: what that needs is under the lock.
+ *
+ * Before it is sent, and after a link has ended that gave it back, it may be in other hands than a
+ * link's: kcp_call_move(). Then all that was said of other threads does not hold: who asked is at
+ * home. */
 
 #define KCP_TYPE_CALL (kcp_call_get_type ())
 G_DECLARE_FINAL_TYPE (KcpCall, kcp_call, KCP, CALL, GObject)
@@ -29,6 +34,10 @@ typedef struct
   void (*credit)  (gpointer owner, KcpCall *call, guint items, gsize bytes);
   /* There is something for the user: arrange for kcp_call_notify(), now or when user code may run. */
   void (*deliver) (gpointer owner, KcpCall *call);
+  /* Blocks until something has happened that may concern the call. The owner is kept meanwhile. */
+  void     (*wait)  (gpointer owner, KcpCall *call);
+  gpointer (*ref)   (gpointer owner);
+  void     (*unref) (gpointer owner);
 } KcpCallOps;
 
 /* Tells the user of a call that there are items, or that it is done. */
@@ -44,10 +53,13 @@ struct _KcpCall
   KcpInbox *inbox;          /* by which a cancellation in another thread comes home */
 
   guint64 id;               /* 0 until it is sent */
-  GList *mail;              /* its place in the mailbox; NULL: it does not wait there */
+  GList *mail;              /* its place in the queue of its owner; NULL: it does not wait */
   guint64 parent;           /* the invocation inside which it was made; 0 for none */
   KcpInvocation *outer;     /* the same, kept: the user goes on inside of it; NULL for none */
   char *path;
+  KcpMessage *message;      /* kept where it may be sent once more; else NULL, as is @trace */
+  KcpTraceContext *trace;
+  gboolean sent_again;      /* that was done */
   KcpDeadline deadline;
   GCancellable *cancellable;
   gulong cancel_handler;
@@ -103,6 +115,15 @@ void        kcp_call_set_notify   (KcpCall              *self,
                                    gpointer              data);
 gboolean    kcp_call_watch        (KcpCall              *self,
                                    GCancellable         *cancellable);
+/* Into other hands at the same home. Whoever had it has taken it out of its tables. */
+void        kcp_call_move         (KcpCall              *self,
+                                   const KcpCallOps     *ops,
+                                   gpointer              owner,
+                                   KcpInbox             *inbox);
+/* The same, where the inbox stays. */
+void        kcp_call_set_owner    (KcpCall              *self,
+                                   const KcpCallOps     *ops,
+                                   gpointer              owner);
 
 /* Takes @item. FALSE: the callee has gone beyond the window. */
 gboolean    kcp_call_take_item    (KcpCall              *self,
@@ -129,6 +150,8 @@ void        kcp_call_begin_wait   (KcpCall              *self,
                                    GCancellable         *cancellable);
 void        kcp_call_end_wait     (KcpCall              *self,
                                    KcpCallWait          *wait);
+/* One round of such a wait, in whosever hands the call is. */
+void        kcp_call_wait_round   (KcpCall              *self);
 /* Whether a thread other than this one waits by a door. */
 gboolean    kcp_call_is_awaited   (KcpCall              *self);
 /* The door of a thread that can serve what is asked inside of this call; NULL: none. Owned. */
@@ -141,6 +164,9 @@ void        kcp_call_abandon      (KcpCall              *self,
                                    GError               *error);
 
 void        kcp_call_notify       (KcpCall              *self);
+/* The same in a turn of @context, which it takes. */
+void        kcp_call_notify_in    (KcpCall              *self,
+                                   GMainContext         *context);
 KcpMessage *kcp_call_finish       (KcpCall              *self,
                                    GError              **error);
 

@@ -278,6 +278,25 @@ kcp_call_end_wait (KcpCall     *self,
   kcp_inbox_unref (wait->door);
 }
 
+/* It may be done, and its owner go, at any moment. */
+void
+kcp_call_wait_round (KcpCall *self)
+{
+  const KcpCallOps *ops;
+  gpointer owner = NULL;
+
+  kcp_call_lock (self);
+  ops = self->ops;
+  if (self->owner)
+    owner = ops->ref (self->owner);
+  kcp_call_unlock (self);
+  if (owner == NULL)
+    return;
+
+  ops->wait (owner, self);
+  ops->unref (owner);
+}
+
 gboolean
 kcp_call_is_awaited (KcpCall *self)
 {

@@ -48,12 +48,21 @@ unwatch (KcpCall *self)
   g_clear_object (&self->cancellable);
 }
 
+/* What was kept to send it once more. */
+static void
+forget_message (KcpCall *self)
+{
+  g_clear_pointer (&self->message, kcp_message_unref);
+  g_clear_pointer (&self->trace, kcp_trace_context_unref);
+}
+
 static void
 kcp_call_finalize (GObject *object)
 {
   KcpCall *self = KCP_CALL (object);
 
   unwatch (self);
+  forget_message (self);
   g_queue_clear_full (&self->items, (GDestroyNotify) kcp_message_unref);
   g_clear_pointer (&self->result, kcp_message_unref);
   g_clear_error (&self->error);
@@ -137,19 +146,45 @@ cancel_at_home (gpointer data)
                                        "call “%s” was cancelled", self->path));
 }
 
+/* What the thread that cancels may look at: the call itself may be changing hands meanwhile. */
+typedef struct
+{
+  KcpCall *call;
+  KcpInbox *inbox;
+} Watch;
+
 /* Runs in the thread that cancels, which may hold any lock: it only posts. */
 static void
 on_cancelled (GCancellable *cancellable,
-              KcpCall      *self)
+              Watch        *watch)
 {
-  kcp_inbox_post (self->inbox, cancel_at_home, g_object_ref (self), g_object_unref);
+  kcp_inbox_post (watch->inbox, cancel_at_home, g_object_ref (watch->call), g_object_unref);
 }
 
 static void
-unref_closure (gpointer  data,
-               GClosure *closure)
+free_watch (gpointer  data,
+            GClosure *closure)
 {
-  g_object_unref (data);
+  Watch *watch = data;
+
+  g_object_unref (watch->call);
+  kcp_inbox_unref (watch->inbox);
+  g_free (watch);
+}
+
+static void
+watch_cancellable (KcpCall      *self,
+                   GCancellable *cancellable)
+{
+  Watch *watch = g_new (Watch, 1);
+
+  *watch = (Watch) { g_object_ref (self), kcp_inbox_ref (self->inbox) };
+  self->cancellable = g_object_ref (cancellable);
+  self->cancel_handler = g_signal_connect_data (cancellable, "cancelled", G_CALLBACK (on_cancelled),
+                                                watch, free_watch, 0);
+  /* It may have been cancelled since anybody looked, and found no handler. Told twice is told once. */
+  if (g_cancellable_is_cancelled (cancellable))
+    on_cancelled (cancellable, watch);
 }
 
 /* FALSE: it is cancelled already. */
@@ -162,13 +197,42 @@ kcp_call_watch (KcpCall      *self,
   if (g_cancellable_is_cancelled (cancellable))
     return FALSE;
 
-  self->cancellable = g_object_ref (cancellable);
-  self->cancel_handler = g_signal_connect_data (cancellable, "cancelled", G_CALLBACK (on_cancelled),
-                                                g_object_ref (self), unref_closure, 0);
-  /* Another thread may have cancelled since we looked, and found no handler. Told twice is told once. */
-  if (g_cancellable_is_cancelled (cancellable))
-    on_cancelled (cancellable, self);
+  watch_cancellable (self, cancellable);
   return TRUE;
+}
+
+void
+kcp_call_move (KcpCall          *self,
+               const KcpCallOps *ops,
+               gpointer          owner,
+               KcpInbox         *inbox)
+{
+  g_autoptr (GCancellable) cancellable = self->cancellable ? g_object_ref (self->cancellable) : NULL;
+  KcpInbox *old = self->inbox;
+
+  g_return_if_fail (!self->done);
+
+  unwatch (self);
+  kcp_call_set_owner (self, ops, owner);
+  self->inbox = kcp_inbox_ref (inbox);
+  kcp_inbox_unref (old);
+
+  /* A cancellation that came in between went to an inbox that may be closed by now: here it is found
+   * again. */
+  if (cancellable)
+    watch_cancellable (self, cancellable);
+}
+
+/* Who waits in another thread asks the owner for each round. */
+void
+kcp_call_set_owner (KcpCall          *self,
+                    const KcpCallOps *ops,
+                    gpointer          owner)
+{
+  kcp_call_lock (self);
+  self->ops = ops;
+  self->owner = owner;
+  kcp_call_unlock (self);
 }
 
 void
@@ -203,9 +267,10 @@ complete (KcpCall    *self,
   self->error = error;
   kcp_call_lock (self);
   g_atomic_int_set (&self->done, TRUE);
-  kcp_call_unlock (self);
   self->owner = NULL;
+  kcp_call_unlock (self);
   unwatch (self);
+  forget_message (self);
   self->ops->closed (owner, self, cancel);
   kcp_call_wake (self);
   kcp_call_deliver (self, owner);
@@ -255,6 +320,26 @@ kcp_call_notify (KcpCall *self)
       callback (source_object, G_ASYNC_RESULT (self), self->user_data);
     }
   kcp_current_leave (previous);
+}
+
+static gboolean
+on_turn (gpointer call)
+{
+  kcp_call_notify (call);
+  return G_SOURCE_REMOVE;
+}
+
+void
+kcp_call_notify_in (KcpCall      *self,
+                    GMainContext *context)
+{
+  g_autoptr (GSource) source = g_idle_source_new ();
+
+  g_source_set_priority (source, G_PRIORITY_DEFAULT);
+  g_source_set_static_name (source, "kcp answer");
+  g_source_set_callback (source, on_turn, g_object_ref (self), g_object_unref);
+  g_source_attach (source, context);
+  g_main_context_unref (context);
 }
 
 KcpMessage *

@@ -91,6 +91,8 @@ void        kcp_channel_forget_call    (KcpChannel           *self,
                                         gboolean              cancel);
 KcpCall    *kcp_channel_lookup_call    (KcpChannel           *self,
                                         guint64               id);
+/* Those without an answer, in the order in which they were sent. */
+GPtrArray  *kcp_channel_list_calls     (KcpChannel           *self);
 guint       kcp_channel_count_calls    (KcpChannel           *self);
 void        kcp_channel_fail_calls     (KcpChannel           *self,
                                         const GError         *error);

@@ -333,6 +333,29 @@ kcp_channel_lookup_call (KcpChannel *self,
   return g_hash_table_lookup (self->calls, &id);
 }
 
+static gint
+compare_ids (gconstpointer a,
+             gconstpointer b)
+{
+  const KcpCall *first = *(KcpCall *const *) a, *second = *(KcpCall *const *) b;
+
+  return first->id < second->id ? -1 : first->id > second->id;
+}
+
+GPtrArray *
+kcp_channel_list_calls (KcpChannel *self)
+{
+  GPtrArray *calls = g_ptr_array_new_with_free_func (g_object_unref);
+  GHashTableIter iter;
+  gpointer call;
+
+  g_hash_table_iter_init (&iter, self->calls);
+  while (g_hash_table_iter_next (&iter, NULL, &call))
+    g_ptr_array_add (calls, g_object_ref (call));
+  g_ptr_array_sort (calls, compare_ids);
+  return calls;
+}
+
 guint
 kcp_channel_count_calls (KcpChannel *self)
 {

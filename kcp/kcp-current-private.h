@@ -2,6 +2,8 @@
 #pragma once
 
 #include "kcp-invocation.h"
+#include "kcp-message.h"
+#include "kcp-trace-context.h"
 
 G_BEGIN_DECLS
 
@@ -14,5 +16,9 @@ void           kcp_current_leave (KcpInvocation *previous);
 
 /* NULL: none. */
 KcpInvocation *kcp_current_get   (void);
+
+/* What @message travels with: its own context, or a new child of the call being served. Owned by
+ * the caller. */
+KcpTraceContext *kcp_current_find_trace (KcpMessage *message);
 
 G_END_DECLS

@@ -24,3 +24,15 @@ kcp_current_get (void)
 {
   return g_private_get (&current);
 }
+
+KcpTraceContext *
+kcp_current_find_trace (KcpMessage *message)
+{
+  KcpTraceContext *own = kcp_message_get_trace_context (message);
+  KcpInvocation *invocation = kcp_current_get ();
+
+  if (own)
+    return kcp_trace_context_ref (own);
+
+  return kcp_trace_context_new_child (invocation ? kcp_invocation_get_trace_context (invocation) : NULL);
+}

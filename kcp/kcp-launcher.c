@@ -2,7 +2,6 @@
 #include "kcp-launcher-private.h"
 
 #include "kcp-actor-private.h"
-#include "kcp-process-private.h"
 
 struct _KcpLauncher
 {
@@ -393,6 +392,18 @@ kcp_launcher_set_stop_timeouts (KcpLauncher *self,
 
 /* ---- spawning ---- */
 
+KcpProcess *
+kcp_launcher_get_failed_process (GAsyncResult *result)
+{
+  return g_task_get_task_data (G_TASK (result));
+}
+
+static void
+free_process (gpointer data)
+{
+  kcp_process_unref (data);
+}
+
 static void
 on_phase (KcpProcess *process,
           KcpPhase    phase,
@@ -410,6 +421,8 @@ on_started (KcpProcess   *process,
 {
   g_autoptr (GTask) task = data;
 
+  if (error && kcp_process_get_pid (process) > 0)
+    g_task_set_task_data (task, kcp_process_ref (process), free_process);
   if (error)
     g_task_return_error (task, g_error_copy (error));
   else

@@ -42,7 +42,7 @@ on_call_deliver (gpointer  owner,
   else if (call->wants_items)
     kcp_call_notify (call);
   else
-    kcp_link_deliver_in_turn (call, g_steal_pointer (&call->context));
+    kcp_call_notify_in (call, g_steal_pointer (&call->context));
 }
 
 static void
@@ -58,6 +58,9 @@ const KcpCallOps kcp_link_call_ops = {
   .closed = on_call_closed,
   .credit = on_call_credit,
   .deliver = on_call_deliver,
+  .wait = kcp_link_wait_round,
+  .ref = kcp_link_keep,
+  .unref = kcp_link_let_go,
 };
 
 /* ---- making calls ---- */
@@ -80,18 +83,6 @@ find_deadline (KcpLink       *self,
   return own == 0 || (limit > 0 && limit < own) ? limit : own;
 }
 
-static KcpTraceContext *
-find_trace (KcpMessage *message)
-{
-  KcpTraceContext *own = kcp_message_get_trace_context (message);
-  KcpInvocation *current = kcp_current_get ();
-
-  if (own)
-    return kcp_trace_context_ref (own);
-
-  return kcp_trace_context_new_child (current ? kcp_invocation_get_trace_context (current) : NULL);
-}
-
 /* All that the asking thread knows and home does not: inside which call it is asked, if that came
  * by this link and is not answered. */
 void
@@ -108,7 +99,8 @@ kcp_link_request_init (KcpLinkRequest *request,
     outer = NULL;
 
   *request = (KcpLinkRequest) {
-    self, call, message, cancellable, outer, find_trace (message), find_deadline (self, message, outer, stream),
+    self, call, message, cancellable, outer, kcp_current_find_trace (message),
+    find_deadline (self, message, outer, stream),
   };
   if (call && outer)
     {
@@ -119,10 +111,10 @@ kcp_link_request_init (KcpLinkRequest *request,
 
 /* A child that is being stopped finishes the calls it has, and with them what is asked inside of
  * one of its callbacks. */
-static gboolean
-check_open (KcpLink   *self,
-            gboolean   inside,
-            GError   **error)
+gboolean
+kcp_link_check_open (KcpLink   *self,
+                     gboolean   inside,
+                     GError   **error)
 {
   gboolean finishing = inside && !self->closed &&
                        g_error_matches (self->refusal, KCP_ERROR, KCP_ERROR_STOPPING);
@@ -143,6 +135,35 @@ check_open (KcpLink   *self,
   return TRUE;
 }
 
+/* Now, or when its turn comes. With @admitted it may wait however many do already. */
+gboolean
+kcp_link_put_call (KcpLink          *self,
+                   KcpCall          *call,
+                   KcpMessage       *message,
+                   KcpTraceContext  *trace,
+                   guint64           parent,
+                   gint64            deadline,
+                   gboolean          admitted,
+                   GError          **error)
+{
+  if (call)
+    kcp_link_keep_message (self, call, message, trace);
+  if (kcp_link_must_wait (self, parent))
+    {
+      if (!kcp_link_mailbox_put (self, call, message, trace, deadline, admitted, error))
+        return FALSE;
+    }
+  else if (!kcp_channel_send_call (self->out, call, message, trace, parent, deadline, error))
+    return FALSE;
+
+  kcp_link_publish (self);
+  if (call && deadline > 0)
+    kcp_link_add_deadline (self, &call->deadline);
+  if (call)
+    kcp_link_clock_call (self);
+  return TRUE;
+}
+
 /* At home. */
 gboolean
 kcp_link_send_call (KcpLinkRequest  *request,
@@ -159,7 +180,9 @@ kcp_link_send_call (KcpLinkRequest  *request,
       call->parent = parent;
       call->deadline.at = request->deadline_at;
     }
-  if (!check_open (self, parent > 0, error))
+  if (call && kcp_link_gather (request))
+    return TRUE;
+  if (!kcp_link_check_open (self, parent > 0, error))
     return FALSE;
   if (call && !kcp_call_watch (call, request->cancellable))
     {
@@ -168,21 +191,8 @@ kcp_link_send_call (KcpLinkRequest  *request,
       return FALSE;
     }
 
-  if (kcp_link_must_wait (self, parent))
-    {
-      if (!kcp_link_mailbox_put (self, call, request->message, request->trace, request->deadline_at, error))
-        return FALSE;
-    }
-  else if (!kcp_channel_send_call (self->out, call, request->message, request->trace, parent,
-                                   request->deadline_at, error))
-    return FALSE;
-
-  kcp_link_publish (self);
-  if (call && request->deadline_at > 0)
-    kcp_link_add_deadline (self, &call->deadline);
-  if (call)
-    kcp_link_clock_call (self);
-  return TRUE;
+  return kcp_link_put_call (self, call, request->message, request->trace, parent, request->deadline_at,
+                            kcp_message_get_wait_for_room (request->message), error);
 }
 
 /* Sends it, or lets it fail in a later turn: user code never runs inside the call that asks. */
@@ -224,6 +234,15 @@ start_call (KcpLink      *self,
   kcp_trace_context_unref (request.trace);
 }
 
+/* The window that this side gives it. */
+void
+kcp_link_open_window (KcpLink *self,
+                      KcpCall *call)
+{
+  call->credit = self->terms.credit;
+  call->window = (KcpWindow) { .max_items = self->terms.our_items, .max_bytes = self->terms.our_bytes };
+}
+
 static KcpCall *
 new_call (KcpLink    *self,
           KcpMessage *message)
@@ -231,9 +250,7 @@ new_call (KcpLink    *self,
   KcpCall *call = kcp_call_new (&kcp_link_call_ops, self, self->inbox, kcp_message_get_path (message));
   GMainContext *context = g_main_context_get_thread_default ();
 
-  call->credit = self->terms.credit;
-  call->window.max_items = self->terms.our_items;
-  call->window.max_bytes = self->terms.our_bytes;
+  kcp_link_open_window (self, call);
   if (context != self->thread_default)
     call->context = g_main_context_ref (context ? context : g_main_context_default ());
   return call;
@@ -348,8 +365,7 @@ kcp_link_ask_stream (KcpLink      *self,
                      GCancellable *cancellable)
 {
   KcpCall *call = new_call (self, message);
-  KcpStream *stream = kcp_stream_new (call, kcp_link_wait_round, kcp_link_ref (self),
-                                      (GDestroyNotify) kcp_link_unref);
+  KcpStream *stream = kcp_stream_new (call);
 
   start_call (self, call, message, cancellable, TRUE);
   return stream;

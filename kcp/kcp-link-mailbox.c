@@ -54,6 +54,7 @@ kcp_link_mailbox_put (KcpLink          *self,
                       KcpMessage       *message,
                       KcpTraceContext  *trace,
                       gint64            deadline_at,
+                      gboolean          admitted,
                       GError          **error)
 {
   Mail *mail;
@@ -62,7 +63,7 @@ kcp_link_mailbox_put (KcpLink          *self,
   if (!kcp_channel_can_send (self->out, message, &size, error))
     return FALSE;
 
-  if (!kcp_message_get_wait_for_room (message) &&
+  if (!admitted &&
       (self->mailbox.length >= self->limits.mailbox_calls ||
        (self->mailbox.length > 0 && self->mailbox_bytes + size > self->limits.mailbox_bytes)))
     {
@@ -103,6 +104,27 @@ kcp_link_mailbox_remove (KcpLink *self,
 {
   if (call->mail)
     free_mail (take_out (self, call->mail));
+}
+
+/* To whoever would have them, from the newest to the oldest. */
+void
+kcp_link_mailbox_give_back (KcpLink      *self,
+                            const GError *reason)
+{
+  GList *previous;
+
+  for (GList *l = self->mailbox.tail; l; l = previous)
+    {
+      Mail *mail = l->data;
+
+      previous = l->prev;
+      if (mail->call == NULL || !kcp_link_can_give_back (self, mail->call))
+        continue;
+
+      take_out (self, l);
+      kcp_link_give_back (self, mail->call, mail->message, mail->trace, reason);
+      free_mail (mail);
+    }
 }
 
 static void

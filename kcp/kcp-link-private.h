@@ -91,6 +91,28 @@ KcpStream    *kcp_link_ask_stream      (KcpLink              *self,
                                         KcpMessage           *message,
                                         GCancellable         *cancellable);
 
+/* Takes over a call that has waited elsewhere and was admitted there, in the order in which they
+ * come. @call is NULL for a one-way message. */
+void          kcp_link_adopt           (KcpLink              *self,
+                                        KcpCall              *call,
+                                        KcpMessage           *message,
+                                        KcpTraceContext      *trace,
+                                        gint64                deadline_at);
+
+/* Gets back what the end of a link would have failed with @reason although it may be made elsewhere:
+ * an ask that was not sent yet, or one whose message is idempotent and was sent once. Only asks
+ * whose source object is @data. From the newest to the oldest, before any user code hears of the
+ * end. With @func NULL nothing is given back. */
+typedef void (*KcpLinkTakeBack) (gpointer         data,
+                                 KcpCall         *call,
+                                 KcpMessage      *message,
+                                 KcpTraceContext *trace,
+                                 const GError    *reason);
+
+void          kcp_link_set_take_back   (KcpLink              *self,
+                                        KcpLinkTakeBack       func,
+                                        gpointer              data);
+
 /* New calls fail with @error from now on; takes it. */
 void          kcp_link_refuse          (KcpLink              *self,
                                         GError               *error);

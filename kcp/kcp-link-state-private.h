@@ -8,8 +8,8 @@ G_BEGIN_DECLS
 /* Inside of a link, shared by its halves: kcp-link.c (life, order, what comes in),
  * kcp-link-call.c (calls), kcp-link-gate.c (when user code runs), kcp-link-invoke.c (calls of the other side),
  * kcp-link-clock.c (deadlines and pings), kcp-link-mailbox.c (calls that wait their turn),
- * kcp-link-wait.c (threads that block), kcp-link-thread.c (calls of other threads). Nobody else
- * includes it. */
+ * kcp-link-move.c (calls that change hands), kcp-link-wait.c (threads that block), kcp-link-thread.c
+ * (calls of other threads). Nobody else includes it. */
 
 /* Calls inside calls, both directions counted. */
 #define KCP_LINK_MAX_DEPTH 32
@@ -64,6 +64,10 @@ struct _KcpLink
   gsize mailbox_bytes;
   gboolean pumping;
 
+  KcpLinkTakeBack take_back;    /* NULL: nobody does */
+  gpointer take_back_data;
+  gboolean gathering;           /* for it, letters that were not opened go to the mailbox */
+
   KcpInbox *inbox;              /* also knows who is at home */
   GSource *inbox_source;
 
@@ -89,6 +93,10 @@ struct _KcpLink
 };
 
 extern const KcpCallOps kcp_link_call_ops;
+
+/* As a call asks for it. */
+gpointer kcp_link_keep       (gpointer        owner);
+void     kcp_link_let_go     (gpointer        owner);
 
 /* Runs @func now if user code may run, for @call (nullable) in particular. */
 void     kcp_link_run_user   (KcpLink        *self,
@@ -133,11 +141,39 @@ gboolean kcp_link_send_call    (KcpLinkRequest  *request,
 void     kcp_link_post_call    (const KcpLinkRequest  *request);
 gboolean kcp_link_post_tell    (const KcpLinkRequest  *request,
                                 GError               **error);
-void     kcp_link_deliver_in_turn (KcpCall      *call,
-                                   GMainContext *context);
 void     kcp_link_publish      (KcpLink         *self);
-void     kcp_link_wait_round   (gpointer         owner,
-                                KcpCall         *call);
+gboolean kcp_link_check_open  (KcpLink          *self,
+                               gboolean          inside,
+                               GError          **error);
+gboolean kcp_link_put_call    (KcpLink          *self,
+                               KcpCall          *call,
+                               KcpMessage       *message,
+                               KcpTraceContext  *trace,
+                               guint64           parent,
+                               gint64            deadline,
+                               gboolean          admitted,
+                               GError          **error);
+void     kcp_link_open_window (KcpLink          *self,
+                               KcpCall          *call);
+void     kcp_link_wait_round  (gpointer          owner,
+                               KcpCall          *call);
+
+gboolean kcp_link_can_give_back (KcpLink        *self,
+                                 KcpCall        *call);
+void     kcp_link_give_back   (KcpLink          *self,
+                               KcpCall          *call,
+                               KcpMessage       *message,
+                               KcpTraceContext  *trace,
+                               const GError     *reason);
+void     kcp_link_keep_message (KcpLink         *self,
+                                KcpCall         *call,
+                                KcpMessage      *message,
+                                KcpTraceContext *trace);
+/* For a call that cannot be sent. FALSE: it does not go back. */
+gboolean kcp_link_gather      (KcpLinkRequest   *request);
+/* Before the inbox is closed, and before calls are failed with @reason. */
+void     kcp_link_give_all_back (KcpLink        *self,
+                                 const GError   *reason);
 
 gboolean kcp_link_must_wait   (KcpLink          *self,
                                guint64           parent);
@@ -146,7 +182,10 @@ gboolean kcp_link_mailbox_put (KcpLink          *self,
                                KcpMessage       *message,
                                KcpTraceContext  *trace,
                                gint64            deadline_at,
+                               gboolean          admitted,
                                GError          **error);
+void     kcp_link_mailbox_give_back (KcpLink    *self,
+                                     const GError *reason);
 void     kcp_link_mailbox_remove (KcpLink       *self,
                                   KcpCall       *call);
 void     kcp_link_mailbox_pump (KcpLink         *self);

@@ -9,29 +9,6 @@
 /* Calls from threads that are not at home: they travel by the inbox, in the order in which each
  * thread has made them, and what comes of them goes back to the context of who asked. */
 
-/* ---- back to the asker ---- */
-
-static gboolean
-on_turn (gpointer call)
-{
-  kcp_call_notify (call);
-  return G_SOURCE_REMOVE;
-}
-
-/* Takes @context. */
-void
-kcp_link_deliver_in_turn (KcpCall      *call,
-                          GMainContext *context)
-{
-  g_autoptr (GSource) source = g_idle_source_new ();
-
-  g_source_set_priority (source, G_PRIORITY_DEFAULT);
-  g_source_set_static_name (source, "kcp answer");
-  g_source_set_callback (source, on_turn, g_object_ref (call), g_object_unref);
-  g_source_attach (source, context);
-  g_main_context_unref (context);
-}
-
 /* ---- calls that never came to the link ---- */
 
 static void
@@ -50,13 +27,16 @@ unsent_deliver (gpointer  owner,
   if (call->wants_items)
     kcp_call_notify (call);
   else
-    kcp_link_deliver_in_turn (call, call->context ? g_steal_pointer (&call->context)
-                                                  : g_main_context_ref (self->context));
+    kcp_call_notify_in (call, call->context ? g_steal_pointer (&call->context)
+                                            : g_main_context_ref (self->context));
 }
 
 static const KcpCallOps unsent_ops = {
   .closed = unsent_closed,
   .deliver = unsent_deliver,
+  .wait = kcp_link_wait_round,
+  .ref = kcp_link_keep,
+  .unref = kcp_link_let_go,
 };
 
 /* Why no calls are taken any more; NULL: they are. */
@@ -81,7 +61,7 @@ fail_unsent (KcpLink *self,
   if (error == NULL)
     error = g_error_new_literal (KCP_ERROR, KCP_ERROR_NOT_RUNNING, "the connection is closed");
   g_prefix_error (&error, "call “%s”: ", call->path);
-  call->ops = &unsent_ops;
+  kcp_call_set_owner (call, &unsent_ops, self);
   kcp_call_take_error (call, error);
 }
 
@@ -118,7 +98,7 @@ free_letter (gpointer data)
   if (!letter->arrived)
     {
       g_atomic_int_add (&request->link->posted, -1);
-      if (request->call)
+      if (request->call && !kcp_link_gather (request))
         fail_unsent (request->link, request->call);
     }
 

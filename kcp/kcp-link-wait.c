@@ -258,6 +258,18 @@ guest_round (KcpLink *self,
   kcp_inbox_take (door);
 }
 
+gpointer
+kcp_link_keep (gpointer owner)
+{
+  return kcp_link_ref (owner);
+}
+
+void
+kcp_link_let_go (gpointer owner)
+{
+  kcp_link_unref (owner);
+}
+
 /* One round of a wait that kcp_call_begin_wait() has begun: takes in what is there, or sleeps until
  * something is. Only for @call and what descends from it does user code run, or for what another
  * thread blocks for; the rest waits until the context is run again. */

@@ -259,6 +259,7 @@ kcp_link_close (KcpLink      *self,
   g_clear_pointer (&self->inbox_source, g_source_unref);
   kcp_link_clock_stop (self);
 
+  kcp_link_give_all_back (self, reason);
   /* While they are told, the tables are whole, so that what belongs together is still known. */
   kcp_channel_fail_calls (self->out, reason);
   kcp_link_mailbox_fail (self, reason);

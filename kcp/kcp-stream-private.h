@@ -6,14 +6,7 @@
 
 G_BEGIN_DECLS
 
-/* Blocks until something has happened that may concern @call; how, the link knows. */
-typedef void (*KcpStreamWait) (gpointer  owner,
-                               KcpCall  *call);
-
-/* Takes @call; @release lets go of @owner when the stream goes. */
-KcpStream *kcp_stream_new (KcpCall        *call,
-                           KcpStreamWait   wait,
-                           gpointer        owner,
-                           GDestroyNotify  release);
+/* Takes @call. */
+KcpStream *kcp_stream_new (KcpCall *call);
 
 G_END_DECLS

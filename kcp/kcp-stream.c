@@ -17,10 +17,6 @@ struct _KcpStream
 
   KcpCall *call;
   int closed;                /* atomic: before it was done */
-
-  KcpStreamWait wait;
-  gpointer owner;
-  GDestroyNotify release;
 };
 
 G_DEFINE_FINAL_TYPE (KcpStream, kcp_stream, G_TYPE_OBJECT)
@@ -34,9 +30,6 @@ kcp_stream_dispose (GObject *object)
   if (self->call)
     kcp_stream_close (self);
   g_clear_object (&self->call);
-  if (self->release)
-    self->release (self->owner);
-  self->release = NULL;
 
   G_OBJECT_CLASS (kcp_stream_parent_class)->dispose (object);
 }
@@ -130,17 +123,11 @@ pump (KcpCall  *call,
 }
 
 KcpStream *
-kcp_stream_new (KcpCall        *call,
-                KcpStreamWait   wait,
-                gpointer        owner,
-                GDestroyNotify  release)
+kcp_stream_new (KcpCall *call)
 {
   KcpStream *self = g_object_new (KCP_TYPE_STREAM, NULL);
 
   self->call = call;
-  self->wait = wait;
-  self->owner = owner;
-  self->release = release;
   kcp_call_set_notify (call, pump, NULL);
   return self;
 }
@@ -301,7 +288,7 @@ kcp_stream_next (KcpStream     *self,
   keep = g_object_ref (self);
   kcp_call_begin_wait (self->call, &wait, cancellable);
   while (!g_cancellable_set_error_if_cancelled (cancellable, error) && !take (self, NULL, &item, error))
-    self->wait (self->owner, self->call);
+    kcp_call_wait_round (self->call);
   kcp_call_end_wait (self->call, &wait);
   return item;
 }

@@ -15,6 +15,7 @@
 #include "kcp-manifest.h"
 #include "kcp-message.h"
 #include "kcp-stream.h"
+#include "kcp-supervisor.h"
 #include "kcp-trace-context.h"
 #include "kcp-types.h"
 #include "kcp-version.h"
