@@ -37,6 +37,8 @@ prepare (HostSession  *session,
   self = g_new0 (Describe, 1);
   self->json = args[0] != NULL;
   session->data = self;
+  /* What it wants to be told before it starts is what one may want to read here. */
+  kcp_launcher_set_describe_only (session->launcher, TRUE);
   return TRUE;
 }
 

@@ -291,12 +291,12 @@ kcp_actor_ask_finish (KcpActor      *self,
  * kcp_actor_ask:
  * @self: an actor
  * @message: (transfer none): what to ask
- * @cancellable: (nullable): cancels the call, from another thread
+ * @cancellable: (nullable): cancels the call, from whichever thread
  * @error: return location for an error
  *
- * Asks the child and blocks until it has answered. Nothing else of the program runs meanwhile:
- * no other source, no other call's callback. Callbacks that the plugin makes to answer this call
- * are served, however deep.
+ * Asks the child and blocks until it has answered. Nothing else of the program runs meanwhile in
+ * this thread: no other source, no other call's callback. Callbacks that the plugin makes to answer
+ * this call are served, however deep; for who serves them, see #KcpActor.
  *
  * Returns: (transfer full): the answer, or %NULL with an error
  */
@@ -322,7 +322,8 @@ kcp_actor_ask (KcpActor      *self,
  * @error: return location for an error
  *
  * Tells the child something that needs no answer. Messages arrive in the order in which they
- * were sent.
+ * were sent. In a thread that is not the one that runs the actor's context it is handed over to
+ * that, and what goes wrong there is not told.
  *
  * Returns: %FALSE with an error if it could not be sent
  */

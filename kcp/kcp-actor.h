@@ -14,9 +14,26 @@ G_BEGIN_DECLS
 /**
  * KcpActor:
  *
- * One child process with its plugin, as an object of the host. It belongs to the main context
- * that was the thread's default when it was spawned: use it from the thread that runs that
- * context. Dropping the last reference stops the child in the background.
+ * One child process with its plugin, as an object of the host. Dropping the last reference stops
+ * the child in the background.
+ *
+ * An actor belongs to the main context that was the thread's default when it was spawned, and may
+ * be used from any thread:
+ *
+ * - What is asked asynchronously completes in the thread-default context of who asks. Where that
+ *   is the actor's own, straight from its dispatch. Calls, items and stops of one thread reach the
+ *   child in their order.
+ * - Who blocks, in kcp_actor_ask() or kcp_stream_next(), runs nothing of the program but what the
+ *   answer needs. In a dispatch of the actor's context he looks after this child himself. In
+ *   any other thread he sleeps while somebody runs that context; while nobody does, he takes it for
+ *   as long as there is something to do, and never keeps it while he sleeps, so that whoever owns it
+ *   can come back at any time. He leaves at his deadline, and when he is cancelled, even if the
+ *   owner is stuck.
+ * - Handlers of callbacks, and signals, run where the actor's context is run: in its thread, or,
+ *   while nobody runs it, in one that blocks. There is only ever one such thread at a time. One that
+ *   blocks serves the callbacks of its own call, and those of other threads that block.
+ * - Everything but blocking needs somebody who runs the actor's context.
+ * - A message is used by one thread at a time: it must not be sent by two at once.
  */
 KCP_AVAILABLE_IN_ALL
 G_DECLARE_FINAL_TYPE (KcpActor, kcp_actor, KCP, ACTOR, GObject)

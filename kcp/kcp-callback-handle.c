@@ -8,7 +8,11 @@
  * while a handler serves one belongs to that call: it carries on its trace, never takes longer
  * than the other has left, and is served by a host that blocks in it. The same is true of a call
  * made in the callback of such a call, and so on; a timer's or another source's does not belong
- * to any. Use it in the main thread of the child.
+ * to any.
+ *
+ * It may be used from any thread of the plugin. What is asked asynchronously completes in the
+ * thread-default main context of who asks; for a thread without one of its own that is the main
+ * loop. A thread that the plugin has started itself serves no call, so what it asks belongs to none.
  */
 struct _KcpCallbackHandle
 {

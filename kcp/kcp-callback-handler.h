@@ -18,7 +18,8 @@ G_DECLARE_INTERFACE (KcpCallbackHandler, kcp_callback_handler, KCP, CALLBACK_HAN
 /**
  * KcpCallbackHandlerInterface:
  * @handle: answers @invocation now, or takes a reference and answers later; runs in the main
- *   context that owns the actor
+ *   context that owns the actor, or, while nobody runs that, in a thread that blocks for a call of
+ *   the actor
  */
 struct _KcpCallbackHandlerInterface
 {

@@ -20,6 +20,7 @@ typedef struct
   GPtrArray *config;               /* key, value, key, value, … */
   GHashTable *environ;             /* name → value, or NULL: unset */
   gboolean inherit_environ;
+  gboolean describe_only;
   KcpResourceLimits limits;
   KcpCallbackHandler *handler;     /* NULL: none is served */
   GLogLevelFlags log_level;
@@ -48,6 +49,7 @@ typedef struct
   char *directory;                 /* NULL: the host's own */
   GPtrArray *config;               /* key, value, key, value, … */
   KcpCallbackHandler *handler;
+  gboolean describe_only;          /* neither configure nor start */
   GLogLevelFlags log_level;
   KcpResourceLimits limits;
   gsize frame_limit;

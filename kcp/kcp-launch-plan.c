@@ -199,6 +199,7 @@ kcp_launch_plan_new (const KcpLaunchSettings  *self,
   plan->config = g_ptr_array_copy (self->config, copy_text, NULL);
   g_ptr_array_set_free_func (plan->config, g_free);
   plan->handler = self->handler ? g_object_ref (self->handler) : kcp_noop_callback_handler_new ();
+  plan->describe_only = self->describe_only;
   plan->log_level = self->log_level;
   plan->limits = self->limits;
   plan->frame_limit = self->frame_limit;

@@ -241,6 +241,23 @@ kcp_launcher_set_wrapper (KcpLauncher       *self,
 }
 
 /**
+ * kcp_launcher_set_describe_only:
+ * @self: a launcher
+ * @describe_only: whether the plugin is opened and checked, but neither configured nor started
+ *
+ * With it one gets the manifest of a plugin that one cannot or will not configure. The actor
+ * answers every call with %KCP_ERROR_STOPPING.
+ */
+void
+kcp_launcher_set_describe_only (KcpLauncher *self,
+                                gboolean     describe_only)
+{
+  g_return_if_fail (KCP_IS_LAUNCHER (self));
+
+  self->settings.describe_only = describe_only;
+}
+
+/**
  * kcp_launcher_set_callback_handler:
  * @self: a launcher
  * @handler: (nullable) (transfer none): what answers the calls of the child; %NULL: a

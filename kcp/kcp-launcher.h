@@ -67,6 +67,9 @@ KCP_AVAILABLE_IN_ALL
 void         kcp_launcher_set_oom_score_adjustment (KcpLauncher      *self,
                                                 int                   adjustment);
 KCP_AVAILABLE_IN_ALL
+void         kcp_launcher_set_describe_only    (KcpLauncher          *self,
+                                                gboolean              describe_only);
+KCP_AVAILABLE_IN_ALL
 void         kcp_launcher_set_callback_handler (KcpLauncher          *self,
                                                 KcpCallbackHandler   *handler);
 KCP_AVAILABLE_IN_ALL

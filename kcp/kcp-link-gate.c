@@ -41,9 +41,18 @@ on_deferred (gpointer data)
   return G_SOURCE_REMOVE;
 }
 
-static void
-schedule_deferred (KcpLink *self)
+/* A turn for what waits, and none where nothing does: a source that is left over would hold the
+ * link, and with it a context that may never run again, for good. */
+void
+kcp_link_schedule_deferred (KcpLink *self)
 {
+  if (self->deferred.length == 0)
+    {
+      if (self->deferred_source)
+        g_source_destroy (self->deferred_source);
+      g_clear_pointer (&self->deferred_source, g_source_unref);
+      return;
+    }
   if (self->deferred_source)
     return;
 
@@ -65,8 +74,7 @@ kcp_link_run_deferred (KcpLink *self)
       KcpLinkDeferred *first = g_queue_pop_head (&self->deferred);
 
       /* It may run a main loop, in which the next ones are to go on. */
-      if (self->deferred.length > 0)
-        schedule_deferred (self);
+      kcp_link_schedule_deferred (self);
       first->func (first->data);
       kcp_link_free_deferred (first);
     }
@@ -83,7 +91,7 @@ kcp_link_defer (KcpLink        *self,
 
   *deferred = (KcpLinkDeferred) { func, data, destroy, parent };
   g_queue_push_tail (&self->deferred, deferred);
-  schedule_deferred (self);
+  kcp_link_schedule_deferred (self);
 }
 
 /* Walks from a call of ours up to the call without a parent: our call → the invocation inside

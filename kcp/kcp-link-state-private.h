@@ -105,6 +105,7 @@ void     kcp_link_run_user   (KcpLink        *self,
                               gpointer        data,
                               GDestroyNotify  destroy);
 void     kcp_link_run_deferred (KcpLink      *self);
+void     kcp_link_schedule_deferred (KcpLink *self);
 void     kcp_link_defer      (KcpLink        *self,
                               guint64         parent,
                               KcpInboxFunc    func,

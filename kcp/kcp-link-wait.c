@@ -119,6 +119,7 @@ run_needed (KcpLink *self,
         continue;
 
       g_queue_delete_link (&self->deferred, l);
+      kcp_link_schedule_deferred (self);
       deferred->func (deferred->data);
       kcp_link_free_deferred (deferred);
       next = self->deferred.head;   /* the list may be another */

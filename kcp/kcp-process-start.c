@@ -237,6 +237,8 @@ send_open (KcpProcess *self,
                               kcp_resource_limits_allow_cores (&plan->limits) ? 1 : 0);
   if (limits)
     json_object_set_object_member (open, "limits", limits);
+  if (plan->describe_only)
+    json_object_set_int_member (open, "describe", 1);
   if (plan->directory)
     json_object_set_string_member (open, "directory", plan->directory);
 

@@ -30,6 +30,7 @@ typedef struct
   gpointer self;            /* the plugin's own */
   gboolean opened;          /* an OPEN came */
   gboolean started;         /* `start` was successful, `stop` is due */
+  gboolean describing;      /* it is neither configured nor started, and serves nothing */
   gboolean leaving;
   guint leave_source;
   guint grace_source;
@@ -164,7 +165,7 @@ apply_settings (KcpStub     *self,
                 GError     **error)
 {
   const char *level = "message", *directory = NULL;
-  gint64 call_timeout = 0, grace = 0, cores = 0;
+  gint64 call_timeout = 0, grace = 0, cores = 0, describe = 0;
   KcpResourceLimits limits;
 
   if (!kcp_codec_get_string (open, "plugin", plugin, error) ||
@@ -173,6 +174,7 @@ apply_settings (KcpStub     *self,
       !kcp_codec_get_int (open, "call_timeout_ms", 0, G_MAXINT32, &call_timeout, error) ||
       !kcp_codec_get_int (open, "grace_ms", 0, G_MAXINT32, &grace, error) ||
       !kcp_codec_get_int (open, "core_dumps", 0, 1, &cores, error) ||
+      !kcp_codec_get_int (open, "describe", 0, 1, &describe, error) ||
       !kcp_resource_limits_decode (json_object_get_member (open, "limits"), &limits, error))
     {
       g_prefix_error (error, "OPEN frame: ");
@@ -185,6 +187,7 @@ apply_settings (KcpStub     *self,
       return FALSE;
     }
 
+  self->describing = describe == 1;
   kcp_stub_log_set_level (parse_level (level));
   kcp_link_set_call_timeout (self->link, (int) call_timeout);
   if (json_object_has_member (open, "grace_ms"))
@@ -227,7 +230,7 @@ open_plugin (KcpStub *self,
       send_status (self, phase, NULL, NULL);
     }
   if (module && kcp_plugin_check (module, path, &self->plugin, &error) &&
-      kcp_plugin_route (&self->plugin, path, &self->self, self->router, &error))
+      kcp_plugin_route (&self->plugin, path, &self->self, self->router, &error) && !self->describing)
     {
       phase = KCP_PHASE_STARTING;
       send_status (self, phase, NULL, NULL);
@@ -300,7 +303,10 @@ on_invoke (gpointer       owner,
 {
   KcpStub *self = owner;
 
-  if (self->leaving && kcp_invocation_get_parent (invocation) == 0)
+  if (self->describing)
+    kcp_invocation_fail_printf (invocation, KCP_ERROR, KCP_ERROR_STOPPING,
+                                "the plugin was opened to be described, not to be called");
+  else if (self->leaving && kcp_invocation_get_parent (invocation) == 0)
     kcp_invocation_fail_printf (invocation, KCP_ERROR, KCP_ERROR_STOPPING, "the child is stopping");
   else
     kcp_router_route (self->router, invocation);

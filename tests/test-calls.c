@@ -206,7 +206,7 @@ all_completed (gpointer data)
 static void
 test_many (void)
 {
-  KcpLauncher *launcher = calls_launcher (NULL);
+  g_autoptr (KcpLauncher) launcher = calls_launcher (NULL);
   KcpActor *actor;
 
   /* Not one of them may wait in the mailbox, and there is room for those that ask about them. */

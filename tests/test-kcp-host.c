@@ -111,7 +111,7 @@ test_exit_status (void)
   program_expect_error (NULL, "--quiet", 2, "--help");
   program_expect_error (NULL, "./missing.so describe", 3, "./missing.so");
   program_expect_error (NULL, "/bin/sh describe", 3, "/bin/sh");
-  program_expect_error (NULL, "%probe start=fail describe", 3, "the probe does not want to");
+  program_expect_error (NULL, "%probe start=fail check", 3, "the probe does not want to");
   program_expect_error (NULL, "--stub /bin/true %echo describe", 3, "kcp-host: ");
   program_expect_error (NULL, "%probe start=crash describe", 4, "SIGKILL");
   program_expect_error (NULL, "%probe call crash", 4, "SIGKILL");

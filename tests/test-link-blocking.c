@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "blocking-child.h"
 
+#include "kcp-link-state-private.h"
+
 #include <string.h>
 
 /* A host that blocks in a call, and a child that runs in a thread of its own: what must go on
@@ -149,10 +151,15 @@ ask_noted (ThreadPair *pair,
   kcp_link_ask_async (pair->host.link, NULL, message, NULL, note_answer, (gpointer) letter);
 }
 
+static KcpLink *freed_link;
+
+/* The last that waits: no turn is left over that would hold the link. */
 static void
 note_free (gpointer letter)
 {
   g_string_append (happened, letter);
+  g_assert_cmpuint (freed_link->deferred.length, ==, 0);
+  g_assert_null (freed_link->deferred_source);
 }
 
 static void
@@ -170,6 +177,7 @@ test_unrelated_waits (void)
   g_assert_cmpstr (happened->str, ==, "i");
 
   /* Now it is their turn, in the order of their coming; what begins now is behind them. */
+  freed_link = pair->host.link;
   kcp_link_when_free (pair->host.link, note_free, (gpointer) "f", NULL);
   ask_noted (pair, "echo", "c");
   WAIT_FOR (strchr (happened->str, 'c'));

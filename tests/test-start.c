@@ -472,6 +472,27 @@ test_wrapper (void)
   kcp_test_end (actor);
 }
 
+/* Opened and checked, and not told to start: "start" of this mode would fail. */
+static void
+test_describe_only (void)
+{
+  g_autofree char *path = kcp_test_bad_plugin ("misbehave");
+  g_autoptr (KcpLauncher) launcher = kcp_test_launcher_for (path);
+  g_autoptr (KcpMessage) message = kcp_message_new ("echo", NULL);
+  g_autoptr (GError) error = NULL;
+  KcpActor *actor;
+
+  kcp_launcher_add_config (launcher, "no-such-key", "x");
+  kcp_launcher_set_describe_only (launcher, TRUE);
+  actor = kcp_test_spawn (launcher, NULL, &error);
+  g_assert_no_error (error);
+  g_assert_cmpstr (kcp_manifest_get_name (kcp_actor_get_manifest (actor)), ==, "misbehave");
+
+  g_assert_null (kcp_actor_ask (actor, message, NULL, &error));
+  g_assert_error (error, KCP_ERROR, KCP_ERROR_STOPPING);
+  kcp_test_end (actor);
+}
+
 int
 main (int    argc,
       char **argv)
@@ -508,5 +529,6 @@ main (int    argc,
   kcp_test_add ("/start/config/too-large", test_config_too_large);
   kcp_test_add ("/start/arguments", test_arguments);
   kcp_test_add ("/start/wrapper", test_wrapper);
+  kcp_test_add ("/start/describe-only", test_describe_only);
   return kcp_test_run ();
 }
