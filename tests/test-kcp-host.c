@@ -113,7 +113,7 @@ test_exit_status (void)
   program_expect_error (NULL, "/bin/sh describe", 3, "/bin/sh");
   program_expect_error (NULL, "%probe start=fail check", 3, "the probe does not want to");
   program_expect_error (NULL, "--stub /bin/true %echo describe", 3, "kcp-host: ");
-  program_expect_error (NULL, "%probe start=crash describe", 4, "SIGKILL");
+  program_expect_error (NULL, "%probe start=crash check", 4, "SIGKILL");
   program_expect_error (NULL, "%probe call crash", 4, "SIGKILL");
   program_expect_error (NULL, "%probe call exit", 4, "3");
   program_expect_error (NULL, "--timeout 0.05 %probe call hang", 5, "--timeout");
