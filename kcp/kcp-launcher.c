@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "kcp-launcher.h"
+#include "kcp-launcher-private.h"
 
 #include "kcp-actor-private.h"
-#include "kcp-launch-plan-private.h"
 #include "kcp-process-private.h"
 
 struct _KcpLauncher
@@ -400,6 +399,12 @@ kcp_launcher_set_stop_timeouts (KcpLauncher *self,
   self->settings.drain_timeout = drain_ms;
   self->settings.term_timeout = term_ms;
   self->settings.kill_timeout = kill_ms;
+}
+
+const KcpLaunchSettings *
+kcp_launcher_get_settings (KcpLauncher *self)
+{
+  return &self->settings;
 }
 
 /* ---- spawning ---- */

@@ -12,4 +12,6 @@ KcpMessage *kcp_message_new_received (char            *path,
                                       KcpTraceContext *trace,
                                       char            *baggage);
 
+KcpMessage *kcp_message_copy         (KcpMessage      *self);
+
 G_END_DECLS

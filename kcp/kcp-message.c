@@ -416,6 +416,26 @@ kcp_message_set_wait_for_room (KcpMessage *self,
   self->wait_for_room = wait;
 }
 
+/* ---- for a pool ---- */
+
+/* The same once more, to be sent with another timeout or trace: a message that was sent is not
+ * changed any more. The body is shared. */
+KcpMessage *
+kcp_message_copy (KcpMessage *self)
+{
+  KcpMessage *copy = message_alloc (self->path);
+
+  copy->timeout_ms = self->timeout_ms;
+  copy->wait_for_room = self->wait_for_room;
+  copy->idempotent = self->idempotent;
+  copy->content_type = g_strdup (self->content_type);
+  copy->baggage = g_strdup (self->baggage);
+  copy->trace = self->trace ? kcp_trace_context_ref (self->trace) : NULL;
+  copy->bytes = self->bytes ? g_bytes_ref (self->bytes) : NULL;
+  copy->node = self->node ? json_node_ref (self->node) : NULL;
+  return copy;
+}
+
 /* ---- for the codec ---- */
 
 KcpMessage *

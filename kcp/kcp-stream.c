@@ -126,6 +126,18 @@ kcp_stream_new (KcpCall        *call,
   return self;
 }
 
+KcpCall *
+kcp_stream_get_call (KcpStream *self)
+{
+  return self->call;
+}
+
+void
+kcp_stream_wait (KcpStream *self)
+{
+  self->wait (self->owner, self->call);
+}
+
 static gboolean
 on_wait_cancelled (GCancellable *cancellable,
                    gpointer      data)

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "kcp-launch-plan-private.h"
+#include "kcp-launcher.h"
+
+G_BEGIN_DECLS
+
+/* What it was told so far. */
+const KcpLaunchSettings *kcp_launcher_get_settings (KcpLauncher *self);
+
+G_END_DECLS
