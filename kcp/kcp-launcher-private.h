@@ -6,7 +6,7 @@
 
 G_BEGIN_DECLS
 
-/* For the setters that are not in kcp-launcher.c. Borrowed. */
+/* What it was told so far; the setters that are not in kcp-launcher.c write it. Borrowed. */
 KcpLaunchSettings *kcp_launcher_settings (KcpLauncher *self);
 
 G_END_DECLS

@@ -21,6 +21,7 @@ typedef struct _KcpManifest KcpManifest;
 typedef struct _KcpExitReport KcpExitReport;
 typedef struct _KcpLauncher KcpLauncher;
 typedef struct _KcpActor KcpActor;
+typedef struct _KcpPool KcpPool;
 
 /**
  * KcpPhase:
