@@ -29,4 +29,6 @@ gboolean    kcp_message_collect_fds       (KcpMessage      *self,
                                            GUnixFDList    **fds,
                                            GError         **error);
 
+KcpMessage *kcp_message_copy         (KcpMessage      *self);
+
 G_END_DECLS

@@ -414,6 +414,29 @@ kcp_message_set_wait_for_room (KcpMessage *self,
   self->wait_for_room = wait;
 }
 
+/* ---- for a pool ---- */
+
+/* The same once more, to be sent with another timeout or trace: a message that was sent is not
+ * changed any more. Body and descriptors are shared. */
+KcpMessage *
+kcp_message_copy (KcpMessage *self)
+{
+  KcpMessage *copy = kcp_message_alloc (self->path);
+
+  copy->timeout_ms = self->timeout_ms;
+  copy->wait_for_room = self->wait_for_room;
+  copy->idempotent = self->idempotent;
+  copy->content_type = g_strdup (self->content_type);
+  copy->baggage = g_strdup (self->baggage);
+  copy->trace = self->trace ? kcp_trace_context_ref (self->trace) : NULL;
+  copy->bytes = self->bytes ? g_bytes_ref (self->bytes) : NULL;
+  copy->node = self->node ? json_node_ref (self->node) : NULL;
+  copy->fds = self->fds ? g_object_ref (self->fds) : NULL;
+  copy->body_fd = self->body_fd ? g_object_ref (self->body_fd) : NULL;
+  copy->body_fd_size = self->body_fd_size;
+  return copy;
+}
+
 /* ---- for the codec ---- */
 
 KcpMessage *

@@ -144,11 +144,11 @@ kcp_process_stop (KcpProcess *self)
 
   kcp_process_ref (self);
   refuse_calls (self);
+  kcp_process_raise_state (self, KCP_ACTOR_STOPPING);
   if (self->link && kcp_link_is_whole (self->link) && self->phase == KCP_PHASE_READY)
     climb (self, KCP_STOP_GOODBYE);
   else
     climb (self, KCP_STOP_KILL);
-  kcp_process_raise_state (self, KCP_ACTOR_STOPPING);
   kcp_process_unref (self);
 }
 
@@ -161,8 +161,9 @@ kcp_process_kill (KcpProcess *self)
   kcp_process_ref (self);
   refuse_calls (self);
   g_clear_pointer (&self->rendezvous, kcp_rendezvous_free);
-  climb (self, KCP_STOP_KILL);
+  /* First its state: calls that fail with the stop are known by it. */
   kcp_process_raise_state (self, KCP_ACTOR_STOPPING);
+  climb (self, KCP_STOP_KILL);
   kcp_process_unref (self);
 }
 

@@ -132,6 +132,24 @@ kcp_stream_new (KcpCall *call)
   return self;
 }
 
+KcpCall *
+kcp_stream_get_call (KcpStream *self)
+{
+  return self->call;
+}
+
+/* Outside of a dispatch the thread is a guest of the link, and needs a door of this call's own. */
+void
+kcp_stream_wait (KcpStream *self)
+{
+  KcpCallWait wait;
+
+  kcp_call_begin_wait (self->call, &wait, NULL);
+  if (!kcp_call_has_next (self->call))
+    kcp_call_wait_round (self->call);
+  kcp_call_end_wait (self->call, &wait);
+}
+
 typedef struct
 {
   KcpCall *call;

@@ -22,6 +22,7 @@ typedef struct _KcpExitReport KcpExitReport;
 typedef struct _KcpLauncher KcpLauncher;
 typedef struct _KcpActor KcpActor;
 typedef struct _KcpSupervisor KcpSupervisor;
+typedef struct _KcpPool KcpPool;
 
 /**
  * KcpPhase:

@@ -14,6 +14,7 @@
 #include "kcp-launcher.h"
 #include "kcp-manifest.h"
 #include "kcp-message.h"
+#include "kcp-pool.h"
 #include "kcp-stream.h"
 #include "kcp-supervisor.h"
 #include "kcp-trace-context.h"
