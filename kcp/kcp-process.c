@@ -405,6 +405,13 @@ on_lost_too_long (KcpDeadline *deadline)
                                           "child “%s” (pid %d) has closed its connection and goes on running",
                                           self->plan->name, self->spawned.pid);
 
+  /* Where the kernel has no pidfd, a thread that blocks learns of the end only here. */
+  if (self->running && kcp_spawned_ended (&self->spawned))
+    {
+      take_exit (self);
+      return;
+    }
+
   kcp_process_ref (self);
   if (self->started)
     kcp_process_fail_start (self, g_error_copy (error));

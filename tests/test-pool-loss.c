@@ -299,7 +299,8 @@ test_load (void)
 
   pool_load_check (&losses.load);
   g_test_message ("%u children were lost", losses.killed);
-  g_assert_cmpuint (losses.killed, >=, 10);
+  /* Under valgrind the calls are through before many can be killed. */
+  g_assert_cmpuint (losses.killed, >=, g_getenv ("KCP_TEST_VALGRIND") ? 1 : 10);
   g_assert_cmpuint (kcp_pool_get_restarts (pool), ==, losses.killed);
   g_assert_cmpuint (g_hash_table_size (losses.load.pids), >=, 10);
   g_signal_handlers_disconnect_by_data (pool, &losses);
